@@ -1,0 +1,120 @@
+/**
+ * What an adapter is, whatever layout it came in: modules with factors and one effective scale each, full tensors that
+ * replace the base's, and rows that replace single rows of an embedding.
+ *
+ * Layouts (PEFT, kohya, …) read into this model; `resolve.ts` turns it into edits of base tensors. Tensors stay on disk:
+ * everything here is headers and plain data.
+ */
+
+import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
+
+/** How the scale follows from alpha and rank: `lora` alpha/rank, `rslora` alpha/√rank (arXiv 2312.03732). */
+export const CONVENTIONS = ["lora", "rslora"] as const;
+export type Convention = (typeof CONVENTIONS)[number];
+
+/** Naming schemes on disk. */
+export const LAYOUTS = ["peft"] as const;
+export type Layout = (typeof LAYOUTS)[number];
+
+/** What the adapted layer is. A Hugging Face Conv1D is `linear`: its orientation is a fact of the base's architecture. */
+export type LayerKind = "linear" | "embedding" | "conv" | "experts";
+
+/** ΔW before scaling, as factors. Shapes are those of the tensors on disk. */
+export type Delta =
+  /** up · diag(diagonal) · down: down [rank, in], up [out, rank]; diagonal [rank] only for AdaLoRA. */
+  | { readonly kind: "lora"; readonly down: TensorData; readonly up: TensorData; readonly diagonal?: TensorData }
+  /** (w1a · w1b) ∘ (w2a · w2b), wXa [out, rank], wXb [rank, in…]; with t1, t2 the Tucker form of convolutions. */
+  | {
+      readonly kind: "loha";
+      readonly w1a: TensorData;
+      readonly w1b: TensorData;
+      readonly w2a: TensorData;
+      readonly w2b: TensorData;
+      readonly t1?: TensorData;
+      readonly t2?: TensorData;
+    }
+  /** kron(w1, w2), each whole ([w]) or a product of two factors ([a, b]); t2 is the Tucker core of w2. */
+  | {
+      readonly kind: "lokr";
+      readonly w1: readonly [TensorData] | readonly [TensorData, TensorData];
+      readonly w2: readonly [TensorData] | readonly [TensorData, TensorData];
+      readonly t2?: TensorData;
+    }
+  /** W ∘ vector: along the inputs for feed-forward modules, along the outputs (and the bias) for the others. */
+  | { readonly kind: "ia3"; readonly vector: TensorData; readonly feedforward: boolean };
+
+export interface AdapterModule {
+  /** Module path as the training framework saw it, without `base_model.model.` and without suffix; unique with `parameter`. */
+  readonly name: string;
+  /** Name of the adapted parameter inside the module (PEFT `target_parameters`), e.g. `gate_up_proj`. */
+  readonly parameter?: string;
+  readonly kind: LayerKind;
+  readonly delta: Delta;
+  /** After rank patterns; per expert for experts. 0 for IA3. */
+  readonly rank: number;
+  /** After alpha patterns. */
+  readonly alpha: number;
+  /** The final multiplier of the delta, double precision, unitless. */
+  readonly scale: number;
+  /** DoRA magnitudes, one for each output (each embedding dimension for embeddings). */
+  readonly magnitude?: TensorData;
+  /** `lora_B.bias` [out]: the layer's bias grows by scale · this. */
+  readonly bias?: TensorData;
+  /** `base_layer.weight`: takes the place of the base's weight before the delta is added; may have more rows. */
+  readonly baseWeight?: TensorData;
+  /** The base was changed by the initialisation; the change is recomputed from the original base. */
+  readonly residual?: "pissa" | "olora";
+  /** Experts only: how the columns of `up` are ordered. PEFT ≥ 0.19 is rank-major. */
+  readonly expertLayout?: ExpertLayout;
+}
+
+/** PEFT's rank-major `up` [out, rank·E] (B_e = up[:, e::E]), or expert-major (B_e = up[:, e·rank : (e+1)·rank]). */
+export const EXPERT_ORDERS = ["rank-major", "expert-major"] as const;
+export type ExpertOrder = (typeof EXPERT_ORDERS)[number];
+
+export interface ExpertLayout {
+  readonly order: ExpertOrder;
+  /**
+   * Whether `down` belongs to the second dimension of the parameter (PEFT ≤ 0.18 for (E, out, in) parameters).
+   * `by-shape` where the file does not say: decided by the shapes, and an error where both fit.
+   */
+  readonly swapped: boolean | "by-shape";
+}
+
+/** A whole tensor that takes the place of the base's (modules_to_save, trained biases, norms …). */
+export interface Override {
+  /** Path of the parameter as the training framework saw it, e.g. `lm_head.weight`. */
+  readonly name: string;
+  readonly value: TensorData;
+}
+
+/** PEFT trainable tokens: row `indices[i]` of the embedding becomes row i of `rows` [n, dim]. */
+export interface TokenRows {
+  /** Module path, e.g. `model.embed_tokens`. */
+  readonly name: string;
+  readonly indices: readonly number[];
+  readonly rows: TensorData;
+}
+
+export interface Adapter {
+  /** What the user named. */
+  readonly path: string;
+  readonly layout: Layout;
+  /** The method's name as users know it: `LoRA`, `rsLoRA`, `DoRA`, `LoHa` … */
+  readonly method: string;
+  readonly convention: Convention;
+  readonly modules: readonly AdapterModule[];
+  readonly overrides: readonly Override[];
+  readonly tokenRows: readonly TokenRows[];
+  /** Both ends of a tied embedding share what is trained on either (PEFT `ensure_weight_tying`). */
+  readonly keepsTie: boolean;
+  /** Name of the base that the adapter was trained on, as its config states; never fetched or opened. */
+  readonly baseModel?: string;
+  /** `fan_in_fan_out` of the config: only a last resort where the base's architecture is unknown. */
+  readonly fanInFanOut: boolean;
+  /** Every tensor of the weights file, to account for each of them. */
+  readonly tensors: ReadonlyMap<string, TensorData>;
+  readonly files: readonly FileIdentity[];
+  /** Traps and oddities; finished, escaped lines. */
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,30 @@
+/**
+ * Every cap on what a file may make the program do, with the reason and the largest real value known.
+ */
+
+/** safetensors 0.8 `MAX_HEADER_SIZE`: the reference refuses more. Real: 60 MB (500,000 tensors). */
+export const MAX_SAFETENSORS_HEADER_BYTES = 100_000_000;
+
+/** Dimensions of a tensor. NumPy stops at 64; real weights have at most 5. */
+export const MAX_TENSOR_RANK = 64;
+
+/** Nesting of JSON, as serde_json's default (CWE-674). Real: about 6. */
+export const MAX_JSON_DEPTH = 128;
+
+/** config.json, adapter_config.json and their like (CWE-770). Real: below 1 MB. */
+export const MAX_CONFIG_BYTES = 10_000_000;
+
+/** A shard index. Real: 60 MB for 500,000 tensors. */
+export const MAX_INDEX_BYTES = 200_000_000;
+
+/** Shards of one model. Real: about 1,000. */
+export const MAX_SHARDS = 10_000;
+
+/** One read or write call: Node aborts the process at 2^31 bytes, and this bounds the memory of a copy. */
+export const MAX_IO_BYTES = 64 * 1024 * 1024;
+
+/** Small files copied beside the weights (tokenizers and their like). Real: 40 MB. */
+export const MAX_SMALL_FILE_BYTES = 512 * 1024 * 1024;
+
+/** A pattern of an adapter's config. Real: below 500 characters. */
+export const MAX_PATTERN_LENGTH = 4_096;

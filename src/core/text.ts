@@ -1,0 +1,24 @@
+/**
+ * Text that came out of a file, made safe to print: names and metadata are hostile until escaped.
+ */
+
+/** C0 and C1 controls, DEL, bidirectional controls, zero-width and line separators, and lone surrogates. */
+const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** Escapes what could move a terminal's cursor, hide text or reorder it, as `\u{…}`; the rest stays readable. */
+export function escapeText(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+/** A file-supplied name in double quotes, escaped and cut at 200 characters. */
+export function quote(name: string): string {
+  const cut = name.length > 200 ? `${name.slice(0, 200)}…` : name;
+  return `"${escapeText(cut.replace(/["\\]/g, "\\$&"))}"`;
+}
+
+/** At most `limit` items, one text each, then how many more there are. */
+export function summarise(items: readonly string[], limit = 5): string {
+  const shown = items.slice(0, limit).join(", ");
+  return items.length > limit ? `${shown} and ${items.length - limit} more` : shown;
+}

@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["tests/**/*.test.ts"],
+    // One process a file: native engines keep global state, and two cores are the machine that CI promises.
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+  },
+});
