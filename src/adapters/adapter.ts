@@ -75,10 +75,11 @@ export type ExpertOrder = (typeof EXPERT_ORDERS)[number];
 export interface ExpertLayout {
   readonly order: ExpertOrder;
   /**
-   * Whether `down` belongs to the second dimension of the parameter (PEFT ≤ 0.18 for (E, out, in) parameters).
-   * `by-shape` where the file does not say: decided by the shapes, and an error where both fit.
+   * Whether `down` reads the outputs and `up` writes the inputs, as PEFT 0.19.0 and older have it for (E, out, in)
+   * parameters. `unless-transposed`: PEFT ≤ 0.18, where (E, in, out) parameters were never swapped. `by-shape` where the
+   * file does not say: decided by the shapes, and an error where both fit.
    */
-  readonly swapped: boolean | "by-shape";
+  readonly swapped: boolean | "unless-transposed" | "by-shape";
 }
 
 /** A whole tensor that takes the place of the base's (modules_to_save, trained biases, norms …). */
@@ -112,7 +113,10 @@ export interface Adapter {
   readonly baseModel?: string;
   /** `fan_in_fan_out` of the config: only a last resort where the base's architecture is unknown. */
   readonly fanInFanOut: boolean;
-  /** Every tensor of the weights file, to account for each of them. */
+  /**
+   * Every tensor of the weights file that has a part in the model, to account for each of them. Left out by the layout:
+   * copies of the base (`original_module`), what only training used, and what was read into a number (`ranknum`).
+   */
   readonly tensors: ReadonlyMap<string, TensorData>;
   readonly files: readonly FileIdentity[];
   /** Traps and oddities; finished, escaped lines. */

@@ -1,0 +1,124 @@
+/**
+ * Traps in the settings of an adapter: what is allowed and still may not be what its maker meant. Finished, escaped lines.
+ */
+
+import type { JsonValue } from "../../../core/json.ts";
+import { quote, summarise } from "../../../core/text.ts";
+import type { AdapterModule } from "../../adapter.ts";
+import type { PeftConfig } from "./config.ts";
+import type { Entries, ModuleEntry } from "./entries.ts";
+import { isTruthy } from "./fields.ts";
+import { suffixes } from "./name-rules.ts";
+
+export interface Findings {
+  readonly config: PeftConfig;
+  readonly entries: Entries;
+  readonly modules: readonly AdapterModule[];
+  /** The parameter of each entry that does not adapt the weight of its module. */
+  readonly parameters: ReadonlyMap<ModuleEntry, string>;
+}
+
+export function peftWarnings(findings: Findings): string[] {
+  return [
+    ...scaleWarnings(findings),
+    ...targetWarnings(findings),
+    ...patternWarnings(findings.config),
+    ...biasWarnings(findings),
+    ...spentWarnings(findings.entries),
+    ...importWarnings(findings.config),
+  ];
+}
+
+function scaleWarnings({ config, modules }: Findings): string[] {
+  const lines: string[] = [];
+  const silent = modules.filter(({ scale }) => scale === 0);
+  if (silent.length > 0) lines.push(`alpha is 0 for ${naming(silent)}: their deltas are nothing`);
+  const faint = config.type === "LORA" && config.convention === "lora" ? modules.filter(isFaint) : [];
+  const [first] = faint;
+  if (first !== undefined) {
+    const { alpha, rank, scale } = first;
+    const root = Number((alpha / Math.sqrt(rank)).toPrecision(4));
+    lines.push(
+      `scale is alpha / rank = ${alpha} / ${rank} = ${Number(scale.toPrecision(4))} for ${naming(faint)}: with an alpha that does not grow with the rank, ` +
+        `updates shrink as the rank grows; under rslora it would be alpha / √rank = ${root}`,
+    );
+  }
+  if (config.initialisation === "gaussian" && config.convention === "rslora") {
+    lines.push(
+      `init_lora_weights "gaussian" draws lora_A with deviation 1 / rank = 1 / ${config.rank}, which takes back what rslora gives high ranks in training; merging is not affected`,
+    );
+  }
+  return lines;
+}
+
+/** A rank from 32 on with a quarter of an update or less. */
+function isFaint({ rank, alpha, scale }: AdapterModule): boolean {
+  return rank >= 32 && alpha > 0 && scale <= 0.25;
+}
+
+/** PEFT ignores tensors of modules that the settings do not name, and leaves named ones without tensors as they were. */
+function targetWarnings({ config, entries, parameters }: Findings): string[] {
+  const lines: string[] = [];
+  const whole = entries.modules.filter((entry) => !parameters.has(entry) || entry.place.owner !== entry.place.module);
+  // With ensure_weight_tying PEFT adapts the other end of the tie as well.
+  const outside = config.keepsTie ? [] : whole.filter(({ place }) => !config.targets.includes(place.owner));
+  if (outside.length > 0) {
+    const names = summarise(outside.map(({ place }) => quote(place.module)));
+    lines.push(`the settings do not name ${names}: PEFT would ignore their tensors, here they count`);
+  }
+  const present = new Set(
+    [...entries.modules.map(({ place }) => place.owner), ...entries.tokenRows.keys()].flatMap(suffixes),
+  );
+  const absent = (config.targets.listed ?? []).filter((name) => !present.has(name));
+  if (absent.length > 0) {
+    lines.push(`target_modules names ${summarise(absent.map(quote))}, for which the file has no tensors`);
+  }
+  return lines;
+}
+
+function patternWarnings({ rankPattern, alphaPattern }: PeftConfig): string[] {
+  return Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([key, table]) => {
+    const idle = table.idle();
+    if (idle.length === 0) return [];
+    const names = summarise(idle.map(quote));
+    return [`${key}: ${names} decided for no module (a key must reach the end of the name; the first hit wins)`];
+  });
+}
+
+function biasWarnings({ config, modules }: Findings): string[] {
+  const biased = config.loraBias ? [] : modules.filter(({ bias }) => bias !== undefined);
+  if (biased.length === 0) return [];
+  return [`lora_bias is false, and the file has lora_B.bias for ${naming(biased)}: PEFT would ignore it, here it counts`];
+}
+
+function spentWarnings({ spent }: Entries): string[] {
+  const lines: string[] = [];
+  if (spent.copies.length > 0) {
+    lines.push(`left out, copies of the base: ${summarise(spent.copies.map(quote))}`);
+  }
+  if (spent.training.length > 0) {
+    lines.push(`left out, only training used them: ${summarise(spent.training.map(quote))}`);
+  }
+  return lines;
+}
+
+/** Settings that make other programs import code or reach out; here they are text. */
+function importWarnings({ settings }: PeftConfig): string[] {
+  const lines: string[] = [];
+  const mapping: JsonValue = settings.values.get("auto_mapping") ?? null;
+  if (isTruthy(mapping)) lines.push("auto_mapping names Python classes; nothing is imported");
+  const core = settings.values.get("megatron_core") ?? "megatron.core";
+  if (core !== "megatron.core") lines.push("megatron_core names a Python module; nothing is imported");
+  const base = settings.values.get("base_model_name_or_path");
+  if (typeof base === "string" && OUTSIDE.test(base)) {
+    lines.push(`base_model_name_or_path is ${quote(base)}; it is not opened or fetched`);
+  }
+  return lines;
+}
+
+function naming(modules: readonly AdapterModule[]): string {
+  return summarise(modules.map(({ name }) => quote(name)), 3);
+}
+
+/** A URL, an absolute path, a network share, or a way upwards. */
+const OUTSIDE = /^[a-z][a-z0-9+.-]*:\/\/|^[\\/]|^[a-z]:[\\/]|(?:^|[\\/])\.\.(?:[\\/]|$)/i;

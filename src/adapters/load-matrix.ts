@@ -1,0 +1,75 @@
+/**
+ * Numbers of adapter factors, read by range and widened to f32: rows of a `MatrixView`, whatever its strides.
+ *
+ * Synchronous, for worker threads that compute on one tile at a time.
+ */
+
+import type { Kernels } from "../core/cast/kernels.ts";
+import { DTYPE_BITS, type FloatDtype, isFloatDtype } from "../core/dtype.ts";
+import { UnsupportedError } from "../core/errors.ts";
+import { elementCount } from "../core/shape.ts";
+import { readTensorRangeSync } from "../formats/byte-source.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
+import type { MatrixView } from "./matrix.ts";
+
+export class MatrixLoader {
+  readonly #kernels: Kernels;
+
+  constructor(kernels: Kernels) {
+    this.#kernels = kernels;
+  }
+
+  /** All elements of a tensor, C order. */
+  vector(tensor: TensorData): Float32Array {
+    return this.#run(tensor, 0, elementCount(tensor.shape) ?? 0);
+  }
+
+  /** The whole view as [rows, columns]. */
+  matrix(view: MatrixView): Float32Array {
+    return this.rows(view, 0, view.rows);
+  }
+
+  /** Rows `start` … `start + count` of the view as [count, columns], C order. */
+  rows(view: MatrixView, start: number, count: number): Float32Array {
+    const { tensor, columns, rowStride, columnStride } = view;
+    const first = view.offset + start * rowStride;
+    if (columnStride === 1 && rowStride === columns) return this.#run(tensor, first, count * columns);
+
+    const out = new Float32Array(count * columns);
+    // One read for each line along the larger stride: its elements lie closest together.
+    const byRow = rowStride >= columnStride;
+    const [lines, lineStride, length, stride] = byRow
+      ? [count, rowStride, columns, columnStride]
+      : [columns, columnStride, count, rowStride];
+    const [outLine, outStep] = byRow ? [columns, 1] : [1, columns];
+    for (let line = 0; line < lines; line++) {
+      const values = this.#run(tensor, first + line * lineStride, (length - 1) * stride + 1);
+      for (let index = 0; index < length; index++) {
+        out[line * outLine + index * outStep] = values[index * stride] ?? 0;
+      }
+    }
+    return out;
+  }
+
+  /** `count` elements from element `start` of the flattened tensor. */
+  #run(tensor: TensorData, start: number, count: number): Float32Array {
+    const dtype = floatDtypeOf(tensor);
+    const bytes = DTYPE_BITS[dtype] / 8;
+    const raw = new Uint8Array(count * bytes);
+    readTensorRangeSync(tensor, start * bytes, raw);
+    const out = new Float32Array(count);
+    this.#kernels.widen(dtype, raw, out);
+    return out;
+  }
+}
+
+/**
+ * The tensor's dtype (or another that it shall get), as one that has arithmetic here.
+ *
+ * @throws {UnsupportedError} UNSUPPORTED_DTYPE naming the tensor
+ */
+export function floatDtypeOf(tensor: TensorData, dtype = tensor.dtype): FloatDtype {
+  if (isFloatDtype(dtype)) return dtype;
+  const details = { subject: tensor.name, ...(tensor.source.kind === "file" ? { file: tensor.source.path } : {}) };
+  throw new UnsupportedError("UNSUPPORTED_DTYPE", `no arithmetic is defined for ${dtype}`, details);
+}

@@ -1,0 +1,109 @@
+/**
+ * `lora-tool merge`: flags → options of the library → its report in words.
+ */
+
+import { type Command, Option } from "commander";
+import type { MergeOptions } from "../../merge/merge.ts";
+import type { MergeReport } from "../../merge/report.ts";
+import { formatBytes, formatCount, formatScale, formatSeconds, formatShare, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import {
+  addOutputOptions,
+  deviceOption,
+  expertOrderOption,
+  type OutputOptions,
+  parseCount,
+  parsePart,
+  parseSize,
+  parseWeightedAdapter,
+} from "../options.ts";
+import { createProgressBar } from "../progress-bar.ts";
+import { escapeText } from "../../core/text.ts";
+import { formatShape } from "../../core/shape.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { describeVerification } from "./verify.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool merge ./llama ./adapter -o ./merged
+  $ lora-tool merge ./llama ./style=0.7 ./facts=0.3 --dtype bf16 --max-shard-size 5GB -o ./merged
+  $ lora-tool merge ./llama ./adapter -o ./merged --dry-run
+  $ lora-tool merge ./llama ./adapter -o ./merged --verify --json
+`;
+
+interface MergeFlags extends OutputOptions {
+  readonly method: NonNullable<MergeOptions["method"]>;
+  readonly dtype: NonNullable<MergeOptions["dtype"]>;
+  readonly maxShardSize?: number;
+  readonly workers?: number;
+  readonly part?: { readonly index: number; readonly count: number };
+  readonly finish?: true;
+  readonly verify?: true;
+  readonly allowUnused?: true;
+  readonly allowUnchanged?: true;
+  readonly expertOrder?: NonNullable<MergeOptions["expertOrder"]>;
+  readonly device: NonNullable<MergeOptions["device"]>;
+}
+
+export function addMergeCommand(program: Command, io: Io): void {
+  const command = program
+    .command("merge")
+    .summary("base + adapters → inference-ready weights")
+    .description("Adds adapters to a base: W' = W + Σ weight · scale · up · down, each result rounded once.")
+    .argument("<base>", "HF folder, .safetensors file or model.safetensors.index.json")
+    .argument("<adapter[=weight]...>", "PEFT folder or .safetensors file; its delta times the weight");
+  addOutputOptions(command)
+    .addOption(new Option("--method <name>", "how deltas are combined").choices(["add"]).default("add"))
+    .addOption(
+      new Option("--dtype <dtype>", "dtype of the float tensors").choices(["keep", "f32", "f16", "bf16"]).default("keep"),
+    )
+    .option("--max-shard-size <size>", "deal the tensors into files of this size, e.g. 5GB", parseSize)
+    .option("--workers <n>", "threads (default: one a core, at most 8)", parseCount)
+    .option("--part <i/n>", "make only the i-th of n parts, to be joined by --finish", parsePart)
+    .option("--finish", "join the parts that --part made")
+    .option("--verify", "recompute the output from the files and fail on a difference")
+    .option("--allow-unused", "let adapter modules that the base does not have go unused")
+    .option("--allow-unchanged", "let a merge that changes nothing pass")
+    .addOption(expertOrderOption())
+    .addOption(deviceOption())
+    .addHelpText("after", EXAMPLES)
+    .action(async (base: string, adapters: readonly string[], flags: MergeFlags) => {
+      const { merge } = await import("../../merge/merge.ts");
+      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const { json, quiet, ...options } = flags;
+      const report = await merge({
+        ...options,
+        base,
+        adapters: adapters.map(parseWeightedAdapter),
+        signal: io.signal,
+        onProgress: bar.onProgress,
+      }).finally(bar.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeMerge(io, report));
+    });
+}
+
+/** The report in words. */
+function describeMerge(io: Io, report: MergeReport): string {
+  const rows: string[][] = report.adapters.map((adapter) => [
+    "adapter",
+    `${escapeText(adapter.path)}: ${escapeText(adapter.method)}, ${formatCount(adapter.modules)} modules, rank ${formatScale(adapter.rank)}, ` +
+      `scale ${formatScale(adapter.scale)}${adapter.weight === 1 ? "" : `, weight ${adapter.weight}`}`,
+  ]);
+  const counts = Object.entries(report.tensors).filter(([, count]) => count > 0);
+  rows.push(["tensors", counts.map(([action, count]) => `${formatCount(count)} ${action}`).join(", ")]);
+  if (report.untied) rows.push(["tie", "embedding and output head part: tie_word_embeddings becomes false"]);
+  if (report.plan !== undefined) {
+    const plan = report.plan.map((row) => [row.action, escapeText(row.tensor), row.dtype, formatShape(row.shape), row.modules.map(escapeText).join(", ")]);
+    return `${formatTable([["action", "tensor", "dtype", "shape", "modules"], ...plan])}\n${formatTable(rows)}`;
+  }
+  const { result } = report;
+  if (result !== undefined) {
+    rows.push(["changed", `${formatCount(result.changed)} of ${formatCount(result.elements)} elements in merged tensors`]);
+    rows.push(["lost", `${formatShare(result.lost, result.lost + result.changed)} of the deltas in the rounding`]);
+    rows.push(["wrote", `${escapeText(report.out)}, ${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`]);
+    for (const file of result.files) rows.push(["sha256", `${file.sha256}  ${escapeText(file.name)}`]);
+  }
+  if (report.verification !== undefined) rows.push(["verified", describeVerification(report.verification)]);
+  return formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+}

@@ -1,0 +1,73 @@
+/**
+ * `lora-tool verify`: is this model base + Σ scaled delta?
+ */
+
+import type { Command } from "commander";
+import { MismatchError, UsageError } from "../../core/errors.ts";
+import type { DeviceName } from "../../engine/device.ts";
+import type { VerifyReport } from "../../merge/verify.ts";
+import { formatCount } from "../format.ts";
+import type { Io } from "../io.ts";
+import {
+  addCommonOptions,
+  type CommonOptions,
+  deviceOption,
+  expertOrderOption,
+  parseCount,
+  parseWeightedAdapter,
+} from "../options.ts";
+import { printReport } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool verify ./llama ./adapter ./merged
+  $ lora-tool verify ./llama ./style=0.7 ./facts=0.3 ./merged --json
+`;
+
+interface VerifyFlags extends CommonOptions {
+  readonly workers?: number;
+  readonly allowUnused?: true;
+  readonly expertOrder?: "rank-major" | "expert-major";
+  readonly device: DeviceName;
+}
+
+export function addVerifyCommand(program: Command, io: Io): void {
+  const command = program
+    .command("verify")
+    .summary("check that a merged model is base + Σ scaled delta")
+    .description("Recomputes merged = base + Σ weight · scale · up · down from the files, tensor by tensor.")
+    .usage("[options] <base> <adapter[=weight]>... <merged>")
+    .argument("<base>", "what was merged into")
+    .argument("<paths...>", "the adapters, and last the model to check");
+  addCommonOptions(command)
+    .option("--workers <n>", "threads (default: one a core, at most 8)", parseCount)
+    .option("--allow-unused", "let adapter modules that the base does not have go unused")
+    .addOption(expertOrderOption())
+    .addOption(deviceOption())
+    .addHelpText("after", EXAMPLES)
+    .action(async (base: string, paths: readonly string[], flags: VerifyFlags) => {
+      const merged = paths.at(-1);
+      if (merged === undefined || paths.length < 2) throw new UsageError("expected <base> <adapter>... <merged>");
+      const { describeFailures, verify } = await import("../../merge/verify.ts");
+      const { json, quiet, ...options } = flags;
+      const bar = createProgressBar(io, quiet === true || json === true);
+      const adapters = paths.slice(0, -1).map(parseWeightedAdapter);
+      const { signal } = io;
+      const { onProgress } = bar;
+      const report = await verify({ ...options, base, adapters, merged, signal, onProgress }).finally(bar.clear);
+      printReport(io, report, flags, () => `${describeVerification(report)}\n`);
+      if (report.passed) return;
+      throw new MismatchError("VERIFICATION_FAILED", "not base + Σ scaled delta", describeFailures(report), { file: merged });
+    });
+}
+
+/** The verdict in one line. */
+export function describeVerification(report: VerifyReport): string {
+  const exact =
+    report.exactElements === 0
+      ? ""
+      : `; ${formatCount(report.exactElements)} of them in double precision, within ${report.maxExactUlp.toPrecision(3)} ulp`;
+  const differ = report.different === 0 ? "all equal" : `${formatCount(report.different)} differ, by up to ${report.maxUlp.toPrecision(3)} ulp`;
+  return `${formatCount(report.elements)} elements in ${formatCount(report.tensors)} tensors recomputed, ${differ}${exact}`;
+}

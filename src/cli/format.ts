@@ -1,0 +1,58 @@
+/**
+ * Numbers and tables as people read them.
+ */
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
+
+/** Decimal units, three digits: `524 kB`, `2.20 GB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toPrecision(3)} ${UNITS[unit]}`;
+}
+
+/** `260,032` */
+export function formatCount(count: number): string {
+  return count.toLocaleString("en-US");
+}
+
+/** `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min` */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+/** A share as a percentage with two significant digits; 0 stays `0 %`. */
+export function formatShare(part: number, whole: number): string {
+  if (part === 0 || whole === 0) return "0 %";
+  const percent = (100 * part) / whole;
+  return `${percent >= 99.95 && part < whole ? percent.toFixed(2) : Number(percent.toPrecision(2))} %`;
+}
+
+/** An effective scale or a range of them: `2`, `0.5 … 4.243`. */
+export function formatScale([lowest, highest]: readonly [number, number]): string {
+  const text = (scale: number) => String(Number(scale.toPrecision(5)));
+  return lowest === highest ? text(lowest) : `${text(lowest)} … ${text(highest)}`;
+}
+
+/** Columns padded to their widest cell, two spaces apart; numbers are not aligned. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join("");
+}

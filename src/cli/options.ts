@@ -1,0 +1,97 @@
+/**
+ * Flags that several commands share, and how their values are read.
+ */
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { EXPERT_ORDERS } from "../adapters/adapter.ts";
+import { UsageError } from "../core/errors.ts";
+import { quote } from "../core/text.ts";
+import { DEVICES } from "../engine/device.ts";
+
+export interface CommonOptions {
+  readonly json?: true;
+  readonly quiet?: true;
+}
+
+export interface OutputOptions extends CommonOptions {
+  readonly out: string;
+  readonly overwrite?: true;
+  readonly dryRun?: true;
+}
+
+/** `--json` and `--quiet`, which every command takes. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option("--json", "print one JSON report on stdout and nothing else there")
+    .option("--quiet", "print results and errors only");
+}
+
+/** The flags of a command that writes. */
+export function addOutputOptions(command: Command): Command {
+  return addCommonOptions(command)
+    .requiredOption("-o, --out <path>", "where the result goes")
+    .option("--overwrite", "replace what is there; it stays until the new one is complete")
+    .option("--dry-run", "print the plan and write nothing");
+}
+
+export function deviceOption(): Option {
+  return new Option("--device <name>", "where the products are computed").choices(Object.keys(DEVICES)).default("auto");
+}
+
+export function expertOrderOption(): Option {
+  return new Option("--expert-order <order>", "order of stacked experts in lora_B, where PEFT did not write it").choices(
+    EXPERT_ORDERS,
+  );
+}
+
+const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
+  ["", 1],
+  ["b", 1],
+  ["kb", 1e3],
+  ["mb", 1e6],
+  ["gb", 1e9],
+  ["tb", 1e12],
+  ["kib", 2 ** 10],
+  ["mib", 2 ** 20],
+  ["gib", 2 ** 30],
+  ["tib", 2 ** 40],
+]);
+
+/** `5GB` is 5·10⁹ bytes, `5GiB` 5·2³⁰. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text);
+  const unit = SIZE_UNITS.get(match?.[2]?.toLowerCase() ?? "");
+  const bytes = Math.floor(Number(match?.[1]) * (unit ?? Number.NaN));
+  if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new InvalidArgumentError("expected a size such as 5GB or 512MiB");
+  return bytes;
+}
+
+/** A whole number of at least 1. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError("expected a whole number of at least 1");
+  }
+  return value;
+}
+
+/** `2/8`: the second of eight parts. */
+export function parsePart(text: string): { readonly index: number; readonly count: number } {
+  const match = /^(\d+)\/(\d+)$/.exec(text);
+  const [index, count] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || index < 1 || index > count || count > 10_000) {
+    throw new InvalidArgumentError("expected i/n with 1 ≤ i ≤ n, such as 2/8");
+  }
+  return { index, count };
+}
+
+/** `path` or `path=weight`; a path that holds `=` needs the weight written out. */
+export function parseWeightedAdapter(text: string): { readonly path: string; readonly weight: number } {
+  const match = /^(.+)=([^=/\\]*)$/s.exec(text);
+  if (match === null) return { path: text, weight: 1 };
+  const weight = Number(match[2]);
+  if (match[2]?.trim() === "" || !Number.isFinite(weight)) {
+    throw new UsageError(`expected a number behind "=", got ${quote(match[2] ?? "")}`, { subject: text });
+  }
+  return { path: match[1] ?? text, weight };
+}

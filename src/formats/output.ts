@@ -1,0 +1,150 @@
+/**
+ * All-or-nothing output: everything is written into a staging folder beside the target and renamed onto it at the end.
+ *
+ * Order: data → fsync of every file → fsync of the staging folder → rename → fsync of the parent. A run that is killed
+ * leaves the old target or none, and a staging folder that the next run removes. An fsync that fails is never tried
+ * again (the kernel has dropped the pages by then): the stage is discarded.
+ */
+
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statfsSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { FileError, toFileError } from "../core/errors.ts";
+import { assertWritable, clearLeftovers, statusOf, type TargetRules } from "./output-checks.ts";
+import { stageName } from "./stage-owner.ts";
+
+/** Plain names, at most one folder deep, never from a file's content unchecked. */
+const FILE_NAME = /^(?:[^/\\:\0]{1,100}\/)?[^/\\:\0]{1,255}$/;
+
+export class StagedOutput {
+  readonly #target: string;
+  readonly #kind: TargetRules["kind"];
+  readonly #folder: string;
+  readonly #files: string[] = [];
+  readonly #folders: string[] = [];
+  #flushed = 0;
+
+  constructor(target: string, kind: TargetRules["kind"], folder: string) {
+    this.#target = target;
+    this.#kind = kind;
+    this.#folder = folder;
+    this.#folders.push(folder);
+  }
+
+  /** Creates an empty file in the stage and returns its path. A stage for a file takes exactly one. */
+  createFile(name: string): string {
+    if (!FILE_NAME.test(name) || name.split("/").some((part) => part === "." || part === "..")) {
+      throw new FileError("PATH_ESCAPE", "not a plain file name", { file: this.#target, subject: name });
+    }
+    const path = join(this.#folder, name);
+    return this.#attempt(() => {
+      if (dirname(path) !== this.#folder && statusOf(dirname(path)) === undefined) {
+        mkdirSync(dirname(path));
+        this.#folders.push(dirname(path));
+      }
+      closeSync(openSync(path, "wx"));
+      this.#files.push(path);
+      return path;
+    });
+  }
+
+  /** @throws {FileError} DISK_FULL when fewer bytes are free than will be written */
+  reserve(bytes: number): void {
+    const { bavail, bsize } = statfsSync(this.#folder);
+    if (bavail * bsize >= bytes) return;
+    throw new FileError("DISK_FULL", `needs ${bytes} bytes, ${bavail * bsize} are free`, { file: this.#target });
+  }
+
+  /** Makes everything written so far durable; may run beside other work on the files. */
+  async flush(): Promise<void> {
+    const files = this.#files.slice(this.#flushed);
+    for (const path of files) {
+      try {
+        const file = await open(path, "r+");
+        await file.sync().finally(() => file.close());
+      } catch (error) {
+        throw toFileError(error, this.#target);
+      }
+    }
+    this.#flushed += files.length;
+  }
+
+  /** Renames the stage onto the target. From here on the target is complete and durable. */
+  async publish(): Promise<void> {
+    await this.flush();
+    this.#attempt(() => {
+      for (const folder of this.#folders.toReversed()) syncFolder(folder);
+      if (this.#kind === "file") renameSync(this.#files[0] ?? "", this.#target);
+      else this.#replaceFolder();
+      syncFolder(dirname(this.#target));
+      if (this.#kind === "file") rmSync(this.#folder, { recursive: true, force: true });
+    });
+  }
+
+  /** Removes the stage; the target stays as it was. */
+  discard(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** A folder cannot be renamed onto one that is not empty: the old one steps aside first. */
+  #replaceFolder(): void {
+    const aside = this.#folder.replace(/\.tmp$/, ".old");
+    const exists = statusOf(this.#target) !== undefined;
+    if (exists) renameSync(this.#target, aside);
+    try {
+      renameSync(this.#folder, this.#target);
+    } catch (error) {
+      if (exists) renameSync(aside, this.#target);
+      throw error;
+    }
+    if (!exists) return;
+    syncFolder(dirname(this.#target));
+    rmSync(aside, { recursive: true, force: true });
+  }
+
+  #attempt<Result>(act: () => Result): Result {
+    try {
+      return act();
+    } catch (error) {
+      throw toFileError(error, this.#target);
+    }
+  }
+}
+
+/**
+ * Opens a stage for a target, after clearing what killed runs left behind.
+ *
+ * @throws {FileError} when the target may not be written, is busy, or its folder cannot be written to
+ */
+export function stageOutput(path: string, rules: TargetRules): StagedOutput {
+  const target = resolve(path);
+  try {
+    mkdirSync(dirname(target), { recursive: true });
+    clearLeftovers(target, undefined);
+    assertWritable(target, rules);
+    const name = stageName(basename(target));
+    const folder = join(dirname(target), name);
+    mkdirSync(folder);
+    try {
+      // Two runs that start together both get here; each sees the other's stage.
+      clearLeftovers(target, name);
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+    return new StagedOutput(target, rules.kind, folder);
+  } catch (error) {
+    throw toFileError(error, path);
+  }
+}
+
+/** Durable names of a folder; not every system can open folders, and those that cannot need no fsync. */
+function syncFolder(path: string): void {
+  if (process.platform === "win32") return;
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * The public API: one function for each command, typed errors, progress events. Nothing here prints or exits.
+ */
+
+export {
+  type ErrorCode,
+  FileError,
+  FormatError,
+  InterruptedError,
+  LoraToolError,
+  MemoryError,
+  MismatchError,
+  NonFiniteError,
+  UnsupportedError,
+  UsageError,
+} from "./core/errors.ts";
+export type { OnProgress, ProgressEvent, ProgressPhase, RunOptions } from "./core/progress.ts";
+export { VERSION } from "./core/version.ts";
+export {
+  type InspectedAdapter,
+  type InspectedModel,
+  type InspectOptions,
+  type InspectReport,
+  inspect,
+} from "./inspect/inspect.ts";
+export { type MergeOptions, type MergeReport, merge, type VerifyOptions, type VerifyReport, verify } from "./merge/index.ts";

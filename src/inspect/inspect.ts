@@ -1,0 +1,142 @@
+/**
+ * `inspect`: what is in a file or folder, from headers only: an adapter with its effective scales, or a model.
+ */
+
+import { basename } from "node:path";
+import type { LayerKind } from "../adapters/adapter.ts";
+import { describeArchitecture } from "../adapters/architecture/architecture.ts";
+import { isAdapter, openAdapter } from "../adapters/open-adapter.ts";
+import { DTYPE_BITS, type Dtype } from "../core/dtype.ts";
+import { elementCount, type Shape } from "../core/shape.ts";
+import { openModel } from "../formats/open-model.ts";
+import { type FormatName, formatOf } from "../formats/registry.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
+
+export interface InspectOptions {
+  /** An adapter or a model: a folder or a file. */
+  readonly path: string;
+}
+
+export interface InspectedTensor {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: Shape;
+  readonly bytes: number;
+  /** Basename of the file that holds it. */
+  readonly file: string;
+}
+
+export interface DtypeTotal {
+  readonly dtype: Dtype;
+  readonly tensors: number;
+  readonly elements: number;
+  readonly bytes: number;
+}
+
+export interface InspectedModule {
+  readonly name: string;
+  readonly kind: LayerKind;
+  readonly method: string;
+  readonly rank: number;
+  readonly alpha: number;
+  /** The final multiplier of the delta. */
+  readonly scale: number;
+}
+
+interface Inspected {
+  readonly path: string;
+  readonly format: FormatName;
+  readonly dtypes: readonly DtypeTotal[];
+  readonly tensors: readonly InspectedTensor[];
+  readonly warnings: readonly string[];
+}
+
+export interface InspectedAdapter extends Inspected {
+  readonly kind: "adapter";
+  readonly layout: string;
+  /** `LoRA`, `rsLoRA`, `DoRA` … */
+  readonly method: string;
+  readonly convention: string;
+  readonly baseModel: string | undefined;
+  readonly modules: readonly InspectedModule[];
+  /** Names of whole tensors that replace the base's. */
+  readonly overrides: readonly string[];
+  /** Embeddings of which single rows are replaced. */
+  readonly tokenRows: readonly { readonly name: string; readonly rows: number }[];
+}
+
+export interface InspectedModel extends Inspected {
+  readonly kind: "model";
+  /** `model_type` of config.json. */
+  readonly modelType: string | undefined;
+  /** Input embedding and output head are one tensor. */
+  readonly tied: boolean;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export type InspectReport = InspectedAdapter | InspectedModel;
+
+/** Describes what a path holds. @throws typed errors, as a merge would for the same file */
+export async function inspect({ path }: InspectOptions): Promise<InspectReport> {
+  return (await isAdapter(path)) ? inspectAdapter(path) : inspectModel(path);
+}
+
+async function inspectAdapter(path: string): Promise<InspectedAdapter> {
+  const adapter = await openAdapter(path);
+  const tensors = [...adapter.tensors.values()];
+  return {
+    kind: "adapter",
+    path,
+    format: "safetensors",
+    layout: adapter.layout,
+    method: adapter.method,
+    convention: adapter.convention,
+    baseModel: adapter.baseModel,
+    modules: adapter.modules.map(({ name, parameter, kind, delta, magnitude, rank, alpha, scale }) => ({
+      name: parameter === undefined ? name : `${name}.${parameter}`,
+      kind,
+      method: magnitude === undefined ? delta.kind : "dora",
+      rank,
+      alpha,
+      scale,
+    })),
+    overrides: adapter.overrides.map((override) => override.name),
+    tokenRows: adapter.tokenRows.map(({ name, indices }) => ({ name, rows: indices.length })),
+    dtypes: totals(tensors),
+    tensors: tensors.map(describeTensor),
+    warnings: adapter.warnings,
+  };
+}
+
+async function inspectModel(path: string): Promise<InspectedModel> {
+  const model = await openModel(path);
+  const { store } = model;
+  const tensors = [...store.tensors.values()];
+  const modelType = model.config?.get("model_type");
+  return {
+    kind: "model",
+    path,
+    format: formatOf(model.weightFiles[0]?.name ?? "") ?? "safetensors",
+    modelType: typeof modelType === "string" ? modelType : undefined,
+    tied: describeArchitecture(model).tie !== undefined,
+    files: store.files.map((file) => ({ name: basename(file.path), bytes: file.size })),
+    metadata: Object.fromEntries(store.metadata),
+    dtypes: totals(tensors),
+    tensors: tensors.map(describeTensor),
+    warnings: store.warnings,
+  };
+}
+
+function describeTensor({ name, dtype, shape, byteLength, source }: TensorData): InspectedTensor {
+  return { name, dtype, shape, bytes: byteLength, file: source.kind === "file" ? basename(source.path) : "" };
+}
+
+function totals(tensors: readonly TensorData[]): DtypeTotal[] {
+  return (Object.keys(DTYPE_BITS) as Dtype[]).flatMap((dtype) => {
+    const own = tensors.filter((tensor) => tensor.dtype === dtype);
+    if (own.length === 0) return [];
+    const elements = own.reduce((sum, { shape }) => sum + (elementCount(shape) ?? 0), 0);
+    return [{ dtype, tensors: own.length, elements, bytes: own.reduce((sum, { byteLength }) => sum + byteLength, 0) }];
+  });
+}

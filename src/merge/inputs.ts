@@ -1,0 +1,69 @@
+/**
+ * The inputs of a merge, opened and understood: base, adapters, and the plan that follows from both.
+ */
+
+import type { ExpertOrder } from "../adapters/adapter.ts";
+import { describeArchitecture } from "../adapters/architecture/architecture.ts";
+import { openAdapter } from "../adapters/open-adapter.ts";
+import { resolveAdapter } from "../adapters/resolve/resolve.ts";
+import { UsageError } from "../core/errors.ts";
+import type { Model } from "../formats/model.ts";
+import { openModel } from "../formats/open-model.ts";
+import type { FileIdentity } from "../formats/tensor-store.ts";
+import { type MergePlan, planMerge } from "./plan.ts";
+import type { WeightedAdapter } from "./provenance.ts";
+
+export const OUTPUT_DTYPES = ["keep", "f32", "f16", "bf16"] as const;
+/** Dtype of the float tensors of the output; `keep`: each as in the base. */
+export type OutputDtype = (typeof OUTPUT_DTYPES)[number];
+
+export interface InputOptions {
+  /** HF folder, `model.safetensors.index.json` or one `.safetensors` file. */
+  readonly base: string;
+  /** Paths of adapters; `weight` multiplies the delta, default 1. */
+  readonly adapters: readonly { readonly path: string; readonly weight?: number | undefined }[];
+  readonly dtype?: OutputDtype | undefined;
+  /** Let adapter modules that the base does not have go unused. */
+  readonly allowUnused?: boolean | undefined;
+  /** Order of the stacked experts in `up`, where the adapter was not made by PEFT. */
+  readonly expertOrder?: ExpertOrder | undefined;
+}
+
+export interface Inputs {
+  readonly model: Model;
+  readonly adapters: readonly WeightedAdapter[];
+  readonly plan: MergePlan;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Opens base and adapters and plans the merge, from headers only.
+ *
+ * @throws {MismatchError} with every misfit of every adapter
+ */
+export async function openInputs(options: InputOptions): Promise<Inputs> {
+  if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
+  const model = await openModel(options.base);
+  const adapters: WeightedAdapter[] = [];
+  for (const { path, weight = 1 } of options.adapters) {
+    if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
+    adapters.push({ adapter: await openAdapter(path), weight });
+  }
+  const { expertOrder, allowUnused = false, dtype = "keep" } = options;
+  const resolved = [];
+  for (const { adapter, weight } of adapters) {
+    resolved.push(await resolveAdapter(adapter, model, { weight, ...(expertOrder && { expertOrder }) }));
+  }
+  const plan = planMerge(model, describeArchitecture(model).tie, resolved, { dtype, allowUnused });
+  const warnings = [
+    ...model.store.warnings,
+    ...adapters.flatMap(({ adapter }) => adapter.warnings),
+    ...resolved.flatMap((one) => one.warnings),
+  ];
+  return { model, adapters, plan, warnings };
+}
+
+/** Every file that the inputs were read from. */
+export function filesOf({ model, adapters }: Inputs): FileIdentity[] {
+  return [...model.store.files, ...adapters.flatMap(({ adapter }) => adapter.files)];
+}

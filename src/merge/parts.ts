@@ -1,0 +1,165 @@
+/**
+ * A merge cut into parts for several machines: each part computes its own tensors into a folder beside the output, and a
+ * last step joins them. The joined output is byte for byte that of one run.
+ *
+ *   <out>.parts/part-00001-of-00004/tensors.safetensors   the finished tensors of part 1
+ *   <out>.parts/part-00001-of-00004/part.json             the fingerprint of the plan, statistics
+ */
+
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { MismatchError } from "../core/errors.ts";
+import type { RunOptions } from "../core/progress.ts";
+import { quote } from "../core/text.ts";
+import { VERSION } from "../core/version.ts";
+import { stageOutput } from "../formats/output.ts";
+import { openSafetensors } from "../formats/safetensors/reader.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
+import { fillTensors, hashFiles } from "./execute.ts";
+import { filesOf, type Inputs } from "./inputs.ts";
+import { layOut, outputBytes } from "./output-layout.ts";
+import type { MergePlan, PlannedTensor } from "./plan.ts";
+import type { TensorStats } from "./tensor-executor.ts";
+import type { WorkerPool } from "./worker-pool.ts";
+import { writeHeaders } from "./write-model.ts";
+
+export interface Part {
+  /** From 1. */
+  readonly index: number;
+  readonly count: number;
+}
+
+const TENSORS_NAME = "tensors.safetensors";
+const RECORD_NAME = "part.json";
+
+/** What `part.json` holds. */
+interface PartRecord {
+  readonly fingerprint: string;
+  readonly stats: Readonly<Record<string, TensorStats>>;
+}
+
+/** Computes the tensors of one part and leaves them beside the output. A part that was made before is replaced. */
+export async function writePart(
+  inputs: Inputs,
+  pool: WorkerPool,
+  part: Part,
+  out: string,
+  options: RunOptions,
+): Promise<void> {
+  const folder = partFolder(out, part);
+  const staged = stageOutput(folder, { kind: "folder", overwrite: true, inputs: filesOf(inputs) });
+  try {
+    const files = [{ name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(inputs.plan, part) }];
+    const layout = layOut({ ...inputs.plan, files }, { maxShardBytes: undefined, metadata: new Map() });
+    staged.reserve(layout.reduce((sum, file) => sum + file.byteLength, 0));
+    const path = staged.createFile(TENSORS_NAME);
+    const placed = layout.flatMap((file) => file.tensors);
+    const stats = await fillTensors(pool, placed, () => path, options);
+    writeHeaders(layout, () => path);
+    const record: PartRecord = { fingerprint: await fingerprint(inputs, pool, options), stats: Object.fromEntries(stats) };
+    writeFileSync(staged.createFile(RECORD_NAME), `${JSON.stringify(record)}\n`);
+    await staged.publish();
+  } catch (error) {
+    staged.discard();
+    throw error;
+  }
+}
+
+/** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */
+export function tensorsOfPart(plan: MergePlan, { index, count }: Part): PlannedTensor[] {
+  const tensors = plan.files.flatMap((file) => file.tensors);
+  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
+  let before = 0;
+  return tensors.filter((tensor) => {
+    // The middle of the tensor decides, so each belongs to exactly one part.
+    const middle = before + outputBytes(tensor) / 2;
+    before += outputBytes(tensor);
+    return Math.min(count, Math.floor((middle / total) * count) + 1) === index;
+  });
+}
+
+/**
+ * All parts of an output, as a plan that only copies, and the statistics of each tensor.
+ *
+ * @throws {MismatchError} PARTS_MISMATCH when parts are missing or belong to another merge
+ */
+export async function openParts(
+  inputs: Inputs,
+  pool: WorkerPool,
+  out: string,
+  options: RunOptions,
+): Promise<{ plan: MergePlan; stats: Map<string, TensorStats> }> {
+  const expected = await fingerprint(inputs, pool, options);
+  const problems: string[] = [];
+  const tensors = new Map<string, TensorData>();
+  const stats = new Map<string, TensorStats>();
+  for (const part of allParts(out)) {
+    const folder = partFolder(out, part);
+    if (!existsSync(folder)) {
+      problems.push(`part ${part.index} of ${part.count} is missing`);
+      continue;
+    }
+    const record = JSON.parse(readFileSync(join(folder, RECORD_NAME), "utf8")) as PartRecord;
+    if (record.fingerprint !== expected) problems.push(`part ${part.index} of ${part.count} was made from other inputs`);
+    for (const [name, tensorStats] of Object.entries(record.stats)) stats.set(name, tensorStats);
+    for (const tensor of openSafetensors(join(folder, TENSORS_NAME)).tensors.values()) tensors.set(tensor.name, tensor);
+  }
+  const copied = (tensor: PlannedTensor): PlannedTensor => {
+    const source = tensors.get(tensor.name);
+    if (source === undefined) problems.push(`${quote(tensor.name)} is in no part`);
+    return { ...tensor, source: source ?? tensor.source, steps: [] };
+  };
+  const files = inputs.plan.files.map((file) => ({ ...file, tensors: file.tensors.map(copied) }));
+  if (problems.length > 0) {
+    throw new MismatchError("PARTS_MISMATCH", "the parts do not make up this merge", problems, {
+      file: partsFolder(out),
+      hint: "run each --part i/n with the same inputs and flags, then --finish",
+    });
+  }
+  return { plan: { ...inputs.plan, files }, stats };
+}
+
+export function removeParts(out: string): void {
+  rmSync(partsFolder(out), { recursive: true, force: true });
+}
+
+function partsFolder(out: string): string {
+  return `${resolve(out)}.parts`;
+}
+
+function partFolder(out: string, { index, count }: Part): string {
+  return join(partsFolder(out), `part-${fiveDigits(index)}-of-${fiveDigits(count)}`);
+}
+
+/** Every part that must exist, judged by the ones that do. */
+function allParts(out: string): Part[] {
+  const names = existsSync(partsFolder(out)) ? readdirSync(partsFolder(out)) : [];
+  const counts = new Set(names.flatMap((name) => /^part-\d{5}-of-(\d{5})$/.exec(name)?.[1] ?? []));
+  const count = Number([...counts][0]);
+  if (counts.size === 1) return Array.from({ length: count }, (_, index) => ({ index: index + 1, count }));
+  const found = counts.size === 0 ? "none" : `parts of ${[...counts].map(Number).join(" and of ")}`;
+  throw new MismatchError("PARTS_MISMATCH", `expected the parts of one run, got ${found}`, [], {
+    file: partsFolder(out),
+    hint: "run each --part i/n first; remove the folder to start over",
+  });
+}
+
+/** A hash of everything that decides the output's numbers; parts with another one belong to another merge. */
+async function fingerprint({ plan, adapters, model }: Inputs, pool: WorkerPool, options: RunOptions): Promise<string> {
+  const digest = createHash("sha256").update(`${VERSION}\n`);
+  const adapterFiles = adapters.flatMap(({ adapter }) => adapter.files);
+  const hashes = await hashFiles(pool, adapterFiles, options);
+  for (const { path } of adapterFiles) digest.update(`${hashes.get(path)}\n`);
+  // The base is too large to be hashed by every part: its sizes must do, and the last step hashes it whole.
+  for (const { size } of model.store.files) digest.update(`${size}\n`);
+  for (const { name, action, dtype, shape, steps } of plan.files.flatMap((file) => file.tensors)) {
+    const scales = steps.map((step) => [step.kind, "scale" in step ? step.scale : 1, "weight" in step ? step.weight : 1]);
+    digest.update(`${JSON.stringify([name, action, dtype, shape, scales])}\n`);
+  }
+  return digest.digest("hex");
+}
+
+function fiveDigits(value: number): string {
+  return String(value).padStart(5, "0");
+}

@@ -1,0 +1,189 @@
+/**
+ * The plan of a merge: what becomes of every tensor of the base, from headers only.
+ *
+ * Base tensors keep their order and their files; edits of all adapters on one tensor are joined into one list of steps,
+ * in the order of the adapters. Every misfit of every adapter is collected before the plan is refused as a whole.
+ */
+
+import type { TiedEmbedding } from "../adapters/architecture/architecture.ts";
+import type { ResolvedAdapter, Step, TensorEdit } from "../adapters/edit.ts";
+import { type Dtype, isFloatDtype } from "../core/dtype.ts";
+import { MismatchError } from "../core/errors.ts";
+import { elementCount, formatShape, type Shape } from "../core/shape.ts";
+import { quote } from "../core/text.ts";
+import type { Model } from "../formats/model.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
+import { routeTiedEdits } from "./ties.ts";
+
+/** What happens to a tensor; the words of the `--dry-run` table. */
+export const ACTIONS = ["copy", "cast", "merge", "replace", "untie", "new"] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export interface PlannedTensor {
+  readonly name: string;
+  readonly action: Action;
+  /** Where the numbers come from before the steps: the base, or the adapter for replaced and new tensors. */
+  readonly source: TensorData;
+  readonly dtype: Dtype;
+  readonly shape: Shape;
+  /** [rows, columns] as the steps see the tensor. */
+  readonly view: readonly [rows: number, columns: number];
+  readonly steps: readonly Step[];
+  /** Adapter modules that act on it. */
+  readonly modules: readonly string[];
+}
+
+export interface PlannedFile {
+  /** Basename of the weights file in the base; new tensors join the file of the tensor that they follow. */
+  readonly name: string;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly tensors: readonly PlannedTensor[];
+}
+
+export interface MergePlan {
+  readonly files: readonly PlannedFile[];
+  /** The two ends of a tied embedding part: config.json must say so. */
+  readonly unties: boolean;
+  /** Rows of the input embedding after the merge, when their number changes. */
+  readonly vocabularySize: number | undefined;
+}
+
+export interface PlanOptions {
+  /** Dtype of every float tensor of the output; `keep`: each stays as it is in the base. */
+  readonly dtype: "keep" | "f32" | "f16" | "bf16";
+  /** Adapter tensors without a use are an error unless set. */
+  readonly allowUnused: boolean;
+}
+
+/**
+ * Joins the edits of several adapters over one base.
+ *
+ * @throws {MismatchError} ADAPTER_MISMATCH with one line for each misfit of every adapter
+ */
+export function planMerge(
+  model: Model,
+  tie: TiedEmbedding | undefined,
+  resolved: readonly ResolvedAdapter[],
+  options: PlanOptions,
+): MergePlan {
+  const problems = resolved.flatMap((adapter) => adapter.problems);
+  const edits = new Map<string, TensorEdit[]>();
+  const { routed, unties } = routeTiedEdits(
+    resolved.flatMap((adapter) => adapter.edits),
+    tie,
+    model.store.tensors,
+  );
+  for (const edit of routed) edits.set(edit.tensor, [...(edits.get(edit.tensor) ?? []), edit]);
+
+  const planned = new Map<string, PlannedTensor>();
+  for (const tensor of model.store.tensors.values()) {
+    planned.set(tensor.name, planTensor(tensor, tensor, edits.get(tensor.name) ?? [], options, problems));
+  }
+  const additions = new Map<string, PlannedTensor[]>();
+  for (const [name, tensorEdits] of edits) {
+    if (planned.has(name)) continue;
+    const added = planAddition(name, tensorEdits, tie, model, options, problems);
+    if (added === undefined) continue;
+    planned.set(name, added.tensor);
+    additions.set(added.follows, [...(additions.get(added.follows) ?? []), added.tensor]);
+  }
+  if (problems.length > 0) {
+    throw new MismatchError(
+      "ADAPTER_MISMATCH",
+      `the adapter does not fit the base: ${problems.length} ${problems.length === 1 ? "problem" : "problems"}`,
+      problems,
+      {
+        file: model.path,
+        hint: "check that this is the base the adapter was trained on: lora-tool inspect shows both",
+      },
+    );
+  }
+
+  const files = model.weightFiles.map((file) => ({
+    name: file.name,
+    metadata: file.metadata,
+    tensors: file.tensors.flatMap((name) => {
+      const tensor = planned.get(name);
+      return tensor === undefined ? [] : [tensor, ...(additions.get(name) ?? [])];
+    }),
+  }));
+  return { files, unties, vocabularySize: changedVocabulary(model, planned) };
+}
+
+/** One tensor of the output that the base has too. */
+function planTensor(
+  base: TensorData,
+  source: TensorData,
+  edits: readonly TensorEdit[],
+  options: PlanOptions,
+  problems: string[],
+): PlannedTensor {
+  const replacements = edits.filter((edit) => edit.replacement !== undefined);
+  if (replacements.length > 1) {
+    problems.push(`${quote(base.name)}: ${replacements.length} adapters replace the whole tensor, expected at most 1`);
+  }
+  const replacement = replacements[0]?.replacement;
+  const start = replacement ?? source;
+  const dtype = outputDtype(base.dtype, options);
+  const view = replacements[0]?.view ?? edits[0]?.view ?? flatView(start);
+  for (const edit of edits) {
+    const grows = edit.view[0] > view[0] || edit.view[1] !== view[1];
+    if (grows) {
+      problems.push(
+        `${quote(edit.module)}: edits ${quote(base.name)} as ${formatShape(edit.view)}, another adapter as ${formatShape(view)}`,
+      );
+    }
+  }
+  const steps = edits.flatMap((edit) => edit.steps);
+  const action: Action =
+    replacement !== undefined ? "replace" : steps.length > 0 ? "merge" : dtype === base.dtype ? "copy" : "cast";
+  const modules = [...new Set(edits.map((edit) => edit.module))];
+  return { name: base.name, action, source: start, dtype, shape: start.shape, view, steps, modules };
+}
+
+/** A tensor that the base does not store: the untied end of an embedding, or one that only the adapter has. */
+function planAddition(
+  name: string,
+  edits: readonly TensorEdit[],
+  tie: TiedEmbedding | undefined,
+  model: Model,
+  options: PlanOptions,
+  problems: string[],
+): { tensor: PlannedTensor; follows: string } | undefined {
+  const tiedTo = tie === undefined || (name !== tie.input && name !== tie.output) ? undefined : otherEnd(tie, name);
+  const source = tiedTo === undefined ? undefined : model.store.tensors.get(tiedTo);
+  if (source !== undefined && tiedTo !== undefined) {
+    const tensor = planTensor({ ...source, name }, source, edits, options, problems);
+    return { tensor: { ...tensor, action: "untie" }, follows: tiedTo };
+  }
+  const replacement = edits.find((edit) => edit.replacement !== undefined)?.replacement;
+  const last = model.weightFiles.at(-1)?.tensors.at(-1);
+  if (replacement === undefined || last === undefined) {
+    problems.push(`${quote(name)}: the base has no such tensor`);
+    return undefined;
+  }
+  const tensor = planTensor({ ...replacement, name }, replacement, edits, options, problems);
+  return { tensor: { ...tensor, action: "new" }, follows: last };
+}
+
+function otherEnd(tie: TiedEmbedding, name: string): string {
+  return name === tie.input ? tie.output : tie.input;
+}
+
+function outputDtype(dtype: Dtype, options: PlanOptions): Dtype {
+  return options.dtype !== "keep" && isFloatDtype(dtype) ? options.dtype : dtype;
+}
+
+/** A tensor without steps is only copied or cast: any split of its elements will do. */
+function flatView(tensor: TensorData): readonly [number, number] {
+  return [elementCount(tensor.shape) ?? 0, 1];
+}
+
+/** Only embeddings may change their number of rows, so any tensor that did tells the new vocabulary. */
+function changedVocabulary(model: Model, planned: ReadonlyMap<string, PlannedTensor>): number | undefined {
+  for (const tensor of planned.values()) {
+    const base = model.store.tensors.get(tensor.name);
+    if (base !== undefined && base.shape[0] !== tensor.shape[0]) return tensor.shape[0];
+  }
+  return undefined;
+}

@@ -1,0 +1,61 @@
+/**
+ * Where a merged model came from, as one metadata entry of its weights: tool, inputs by hash, scales.
+ *
+ * Nothing in it depends on paths, time, workers or the machine, so identical runs give identical bytes. Hashes are those
+ * of the files (`sha256sum`), because the hub names large files by them.
+ */
+
+import { basename } from "node:path";
+import type { Adapter } from "../adapters/adapter.ts";
+import { VERSION } from "../core/version.ts";
+import type { Model } from "../formats/model.ts";
+import type { FileIdentity } from "../formats/tensor-store.ts";
+
+/** Key of the entry in the safetensors `__metadata__`. */
+export const PROVENANCE_KEY = "lora_tool";
+
+export interface HashedFile {
+  /** Basename. */
+  readonly name: string;
+  readonly sha256: string;
+}
+
+export interface WeightedAdapter {
+  readonly adapter: Adapter;
+  /** Multiplies the delta. */
+  readonly weight: number;
+}
+
+/** Stands for a hash that is not known yet; of the same length, so that a header keeps its size. */
+export const PENDING_SHA256 = "0".repeat(64);
+
+/** The entry's text: compact JSON with a fixed order of keys. */
+export function provenance(
+  model: Model,
+  adapters: readonly WeightedAdapter[],
+  method: string,
+  sha256: (path: string) => string,
+): string {
+  const hashed = (files: readonly FileIdentity[]): HashedFile[] =>
+    files.map(({ path }) => ({ name: basename(path), sha256: sha256(path) }));
+  return JSON.stringify({
+    version: VERSION,
+    method,
+    base: hashed(model.store.files),
+    adapters: adapters.map(({ adapter, weight }) => {
+      const [lowest, highest] = scaleRange(adapter);
+      return { files: hashed(adapter.files), method: adapter.method, weight, modules: adapter.modules.length, scale: [lowest, highest] };
+    }),
+  });
+}
+
+/** Lowest and highest effective scale of an adapter's modules; [1, 1] for one without scaled modules. */
+export function scaleRange(adapter: Adapter): [lowest: number, highest: number] {
+  const scales = adapter.modules.filter((module) => module.delta.kind !== "ia3").map((module) => module.scale);
+  if (scales.length === 0) return [1, 1];
+  // Not spread: a mixture of experts has more modules than a call has arguments.
+  return scales.reduce<[number, number]>(
+    ([low, high], scale) => [Math.min(low, scale), Math.max(high, scale)],
+    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+  );
+}

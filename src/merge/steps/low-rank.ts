@@ -1,0 +1,38 @@
+/**
+ * W[rowStart…, columnStart…] += scale · left [m, k] · diag(diagonal) · right [k, n], by the engine's GEMM in f32.
+ *
+ * The scale (and the diagonal) goes into `left`, in double precision and rounded once to f32.
+ */
+
+import type { PrepareStep } from "./tile.ts";
+
+export const prepareLowRank: PrepareStep<"low-rank"> = async (step, { gemm, loader, columns }) => {
+  const { left, right, rowStart, columnStart, scale } = step;
+  const k = left.columns;
+  const rightValues = loader.matrix(right);
+  const diagonal = step.diagonal === undefined ? undefined : loader.vector(step.diagonal);
+  const wholeRows = columnStart === 0 && right.columns === columns;
+
+  return async (tile) => {
+    const from = Math.max(tile.rowStart, rowStart);
+    const m = Math.min(tile.rowStart + tile.rows, rowStart + left.rows) - from;
+    if (m <= 0 || k === 0) return;
+    const leftValues = loader.rows(left, from - rowStart, m);
+    for (let index = 0; index < leftValues.length; index++) {
+      leftValues[index] = scale * (leftValues[index] ?? 0) * (diagonal === undefined ? 1 : (diagonal[index % k] ?? 0));
+    }
+    const target = tile.values.subarray((from - tile.rowStart) * columns, (from - tile.rowStart + m) * columns);
+    if (wholeRows) {
+      await gemm.accumulate({ m, n: columns, k, left: leftValues, right: rightValues, target });
+      return;
+    }
+    const product = new Float32Array(m * right.columns);
+    await gemm.accumulate({ m, n: right.columns, k, left: leftValues, right: rightValues, target: product });
+    for (let row = 0; row < m; row++) {
+      for (let column = 0; column < right.columns; column++) {
+        const at = row * columns + columnStart + column;
+        target[at] = (target[at] ?? 0) + (product[row * right.columns + column] ?? 0);
+      }
+    }
+  };
+};

@@ -1,0 +1,47 @@
+/**
+ * W −= weight · what PiSSA or OLoRA took out of the base when the adapter was initialised, recomputed from the base.
+ *
+ * Needs the whole tensor in f64; the factors are applied like any low-rank delta.
+ */
+
+import { oloraFactors, pissaFactors } from "../../core/linear-algebra/initialisation.ts";
+import type { PrepareStep } from "./tile.ts";
+
+export const prepareResidual: PrepareStep<"residual"> = async (step, { gemm, rows, columns, forEachTile }) => {
+  const weights = new Float64Array(rows * columns);
+  await forEachTile(async (tile) => {
+    for (let row = 0; row < tile.rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        const value = tile.values[row * columns + column] ?? 0;
+        const [i, j] = [tile.rowStart + row, column];
+        weights[step.transposed ? j * rows + i : i * columns + j] = value;
+      }
+    }
+  });
+  const [outputs, inputs] = step.transposed ? [columns, rows] : [rows, columns];
+  const factors =
+    step.initialisation === "pissa"
+      ? pissaFactors(weights, outputs, inputs, step.rank)
+      : oloraFactors(weights, outputs, inputs, step.rank);
+  // left [outputs, rank] · right [rank, inputs]; a transposed view takes rightᵀ · leftᵀ.
+  const k = step.rank;
+  const [left, right] = step.transposed
+    ? [transposed(factors.right, k, inputs), transposed(factors.left, outputs, k)]
+    : [factors.left, factors.right];
+  const scale = -step.weight * (step.initialisation === "olora" ? step.scale : 1);
+  const right32 = Float32Array.from(right);
+
+  return async (tile) => {
+    const start = tile.rowStart * k;
+    const left32 = Float32Array.from(left.subarray(start, start + tile.rows * k), (value) => scale * value);
+    await gemm.accumulate({ m: tile.rows, n: columns, k, left: left32, right: right32, target: tile.values });
+  };
+};
+
+function transposed(values: Float64Array, rows: number, columns: number): Float64Array {
+  const out = new Float64Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) out[column * rows + row] = values[row * columns + column] ?? 0;
+  }
+  return out;
+}

@@ -1,0 +1,150 @@
+/**
+ * `verify`: is this model base + Σ scaled delta? Recomputed from the files, tensor by tensor, in two ways.
+ *
+ * Every element is recomputed as a merge would, in f32. Some rows of every edited tensor are recomputed once more in
+ * double precision, without the engine, so that an error of the engine shows too.
+ */
+
+import { DTYPE_BITS, isFloatDtype } from "../core/dtype.ts";
+import type { RunOptions } from "../core/progress.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
+import { quote } from "../core/text.ts";
+import { openModel } from "../formats/open-model.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
+import { openPool, type PoolOptions } from "./execute.ts";
+import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
+import { openInputs, type InputOptions } from "./inputs.ts";
+import { outputBytes } from "./output-layout.ts";
+import type { PlannedTensor } from "./plan.ts";
+import type { RowsVerified } from "./verify-rows.ts";
+import type { WorkerPool } from "./worker-pool.ts";
+
+export interface VerifyOptions extends InputOptions, PoolOptions {
+  /** The model to check: anything that can be a base. */
+  readonly merged: string;
+}
+
+type CheckJob = VerifyJob | CompareJob;
+
+export interface VerifiedTensor extends RowsVerified {
+  readonly name: string;
+  readonly passed: boolean;
+}
+
+export interface VerifyReport {
+  readonly passed: boolean;
+  readonly tensors: number;
+  readonly elements: number;
+  /** Elements whose bits differ from the recomputed ones. */
+  readonly different: number;
+  /** Largest distance from the recomputed elements, in ulp of the merged dtype. */
+  readonly maxUlp: number;
+  /** Elements compared with double precision too, and the largest distance there. */
+  readonly exactElements: number;
+  readonly maxExactUlp: number;
+  /** At most ten tensors that differ, worst first. */
+  readonly worst: readonly VerifiedTensor[];
+  /** Missing tensors, wrong shapes; finished, escaped lines. */
+  readonly problems: readonly string[];
+}
+
+/** Opens everything anew and checks the merged model; `passed` tells the verdict, nothing is thrown for a difference. */
+export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  const { plan } = await openInputs(options);
+  const { store } = await openModel(options.merged);
+  const pool = openPool(plan, options);
+  try {
+    return await verifyTensors(plan.files.flatMap((file) => file.tensors), store.tensors, pool, options);
+  } finally {
+    await pool.close();
+  }
+}
+
+/** Compares the tensors of a plan with those that were written. */
+export async function verifyTensors(
+  tensors: readonly PlannedTensor[],
+  merged: ReadonlyMap<string, TensorData>,
+  pool: WorkerPool,
+  options: RunOptions,
+): Promise<VerifyReport> {
+  const problems: string[] = [];
+  const jobs = tensors.flatMap((tensor) => checkJobs(tensor, merged.get(tensor.name), problems));
+  const planned = new Set(tensors.map((tensor) => tensor.name));
+  for (const name of merged.keys()) {
+    if (!planned.has(name)) problems.push(`${quote(name)}: expected no such tensor, base and adapters give none`);
+  }
+  const results = new Map<string, VerifiedTensor>();
+  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
+  let done = 0;
+  await pool.run(jobs, ({ kind, job, result }) => {
+    if (kind !== "verify" && kind !== "compare") return;
+    done += (result.elements * DTYPE_BITS[job.merged.dtype]) / 8;
+    options.onProgress?.({ phase: "verify", done, total, unit: "bytes", subject: job.name });
+    results.set(job.name, join(job.name, results.get(job.name), result));
+  });
+  return summarise([...results.values()], problems);
+}
+
+/** One line for each tensor that is not as it should be. */
+export function describeFailures({ problems, worst }: VerifyReport): string[] {
+  const failed = worst.filter((tensor) => !tensor.passed);
+  return [
+    ...problems,
+    ...failed.map(({ name, different, elements, maxUlp, maxExactUlp }) => {
+      const exact = maxExactUlp > 0 ? `, ${maxExactUlp.toPrecision(3)} ulp from double precision` : "";
+      return `${quote(name)}: ${different} of ${elements} elements differ, by up to ${maxUlp.toPrecision(3)} ulp${exact}`;
+    }),
+  ];
+}
+
+/** Jobs that check one tensor; a tensor that is missing or of another shape is a problem instead. */
+function checkJobs(tensor: PlannedTensor, merged: TensorData | undefined, problems: string[]): CheckJob[] {
+  const subject = quote(tensor.name);
+  if (merged === undefined) {
+    problems.push(`${subject}: the merged model lacks it`);
+    return [];
+  }
+  if (!sameShape(merged.shape, tensor.shape)) {
+    problems.push(`${subject}: expected shape ${formatShape(tensor.shape)}, got ${formatShape(merged.shape)}`);
+    return [];
+  }
+  if (isFloatDtype(merged.dtype) && isFloatDtype(tensor.source.dtype)) {
+    return cutByRows({ ...tensor, dtype: merged.dtype }).map((work) => ({ kind: "verify", ...work, merged }));
+  }
+  if (merged.dtype !== tensor.dtype) {
+    problems.push(`${subject}: expected dtype ${tensor.dtype}, got ${merged.dtype}`);
+    return [];
+  }
+  return [{ kind: "compare", name: tensor.name, source: tensor.source, merged }];
+}
+
+function join(name: string, sum: VerifiedTensor | undefined, part: RowsVerified): VerifiedTensor {
+  const result = {
+    elements: part.elements + (sum?.elements ?? 0),
+    different: part.different + (sum?.different ?? 0),
+    maxUlp: Math.max(part.maxUlp, sum?.maxUlp ?? 0),
+    exactElements: part.exactElements + (sum?.exactElements ?? 0),
+    maxExactUlp: Math.max(part.maxExactUlp, sum?.maxExactUlp ?? 0),
+    allowedUlp: Math.max(part.allowedUlp, sum?.allowedUlp ?? 0),
+  };
+  const passed = result.maxUlp <= 2 * result.allowedUlp && result.maxExactUlp <= result.allowedUlp;
+  return { name, ...result, passed };
+}
+
+function summarise(tensors: readonly VerifiedTensor[], problems: readonly string[]): VerifyReport {
+  const sum = (pick: (tensor: VerifiedTensor) => number) => tensors.reduce((total, tensor) => total + pick(tensor), 0);
+  const most = (pick: (tensor: VerifiedTensor) => number) => tensors.reduce((max, tensor) => Math.max(max, pick(tensor)), 0);
+  const worst = tensors.filter((tensor) => tensor.different > 0 || !tensor.passed);
+  worst.sort((a, b) => b.maxUlp - a.maxUlp || b.maxExactUlp - a.maxExactUlp);
+  return {
+    passed: problems.length === 0 && tensors.every((tensor) => tensor.passed),
+    tensors: tensors.length,
+    elements: sum((tensor) => tensor.elements),
+    different: sum((tensor) => tensor.different),
+    maxUlp: most((tensor) => tensor.maxUlp),
+    exactElements: sum((tensor) => tensor.exactElements),
+    maxExactUlp: most((tensor) => tensor.maxExactUlp),
+    worst: worst.slice(0, 10),
+    problems,
+  };
+}

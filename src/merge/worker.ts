@@ -1,0 +1,125 @@
+/**
+ * One worker thread: an engine session, cast kernels and tile buffers of its own; jobs come in, statistics go out.
+ */
+
+import { createHash } from "node:crypto";
+import { parentPort, workerData } from "node:worker_threads";
+import { createKernels } from "../core/cast/kernels.ts";
+import { elementCount } from "../core/shape.ts";
+import type { DeviceName } from "../engine/device.ts";
+import { openEngine } from "../engine/engine.ts";
+import { openGemm } from "../engine/gemm.ts";
+import { readTensorRangeSync } from "../formats/byte-source.ts";
+import { openForWriteSync, writeAllSync } from "../formats/write-file.ts";
+import type { CompareJob, CopyJob, HashJob, Job } from "./jobs.ts";
+import { TensorExecutor, type TensorStats, tileMemoryBytes } from "./tensor-executor.ts";
+import { type RowsVerified, verifyRows } from "./verify-rows.ts";
+import { packError } from "./worker-errors.ts";
+
+export interface WorkerSettings {
+  readonly device: DeviceName;
+  /** Elements of a tile; at least the longest row among the tensors with steps. */
+  readonly tileElements: number;
+}
+
+/** What each kind of job answers. */
+export interface JobResults {
+  readonly copy: undefined;
+  readonly hash: string;
+  readonly tensor: TensorStats;
+  readonly verify: RowsVerified;
+  readonly compare: RowsVerified;
+}
+
+/** Bytes of one read of a copy or a hash. */
+const CHUNK_BYTES = 4 * 1024 * 1024;
+
+const settings = workerData as WorkerSettings;
+const outputs = new Map<string, number>();
+let executor: Promise<TensorExecutor> | undefined;
+let chunk: Uint8Array | undefined;
+
+parentPort?.on("message", (job: Job) => {
+  run(job).then(
+    (result) => parentPort?.postMessage({ result }),
+    (error: unknown) => parentPort?.postMessage({ error: packError(error) }),
+  );
+});
+
+async function run(job: Job): Promise<JobResults[Job["kind"]]> {
+  switch (job.kind) {
+    case "copy":
+      return copy(job);
+    case "hash":
+      return hash(job);
+    case "tensor": {
+      executor ??= openExecutor();
+      const output = outputOf(job.path);
+      return (await executor).run(job, ({ bytes, byteOffset }) => {
+        writeAllSync(output, bytes, job.offset + byteOffset, job.path);
+      });
+    }
+    case "verify": {
+      executor ??= openExecutor();
+      return verifyRows(await executor, job);
+    }
+    case "compare":
+      return compare(job);
+  }
+}
+
+async function openExecutor(): Promise<TensorExecutor> {
+  const engine = await openEngine({ device: settings.device, threads: 1 });
+  const kernels = createKernels({ bytes: tileMemoryBytes(settings.tileElements) });
+  return new TensorExecutor(kernels, await openGemm(engine), settings.tileElements);
+}
+
+function copy(job: CopyJob): undefined {
+  const output = outputOf(job.path);
+  forEachChunk(job.byteLength, (bytes, position) => {
+    const tensor = { name: job.subject, dtype: "u8" as const, shape: [], byteLength: 0, source: job.source };
+    readTensorRangeSync(tensor, job.start + position, bytes);
+    writeAllSync(output, bytes, job.offset + position, job.path);
+  });
+}
+
+function hash(job: HashJob): string {
+  const digest = createHash("sha256");
+  const source = { kind: "file" as const, path: job.path, offset: 0 };
+  forEachChunk(job.byteLength, (bytes, position) => {
+    readTensorRangeSync(
+      { name: job.path, dtype: "u8", shape: [], byteLength: job.byteLength, source },
+      position,
+      bytes,
+    );
+    digest.update(bytes);
+  });
+  return digest.digest("hex");
+}
+
+function compare({ source, merged }: CompareJob): RowsVerified {
+  let different = 0;
+  forEachChunk(source.byteLength, (bytes, position) => {
+    const found = new Uint8Array(bytes.byteLength);
+    readTensorRangeSync(source, position, bytes);
+    readTensorRangeSync(merged, position, found);
+    if (Buffer.compare(bytes, found) === 0) return;
+    for (let index = 0; index < bytes.byteLength; index++) if (bytes[index] !== found[index]) different++;
+  });
+  const elements = elementCount(source.shape) ?? 0;
+  const maxUlp = different === 0 ? 0 : Number.POSITIVE_INFINITY;
+  return { elements, different, maxUlp, exactElements: 0, maxExactUlp: 0, allowedUlp: 1 };
+}
+
+function forEachChunk(byteLength: number, visit: (bytes: Uint8Array, position: number) => void): void {
+  chunk ??= new Uint8Array(CHUNK_BYTES);
+  for (let position = 0; position < byteLength; position += CHUNK_BYTES) {
+    visit(chunk.subarray(0, Math.min(CHUNK_BYTES, byteLength - position)), position);
+  }
+}
+
+function outputOf(path: string): number {
+  const open = outputs.get(path) ?? openForWriteSync(path);
+  outputs.set(path, open);
+  return open;
+}
