@@ -121,7 +121,9 @@ export interface ResolvedAdapter {
   readonly edits: readonly TensorEdit[];
   /** Names of adapter tensors that ended in an edit or were consciously spent (alphas, masks). */
   readonly used: ReadonlySet<string>;
-  /** One finished, escaped line for each misfit; empty when the adapter fits whole. */
+  /** One finished, escaped line for each misfit of shape, meaning or name (several candidates). */
   readonly problems: readonly string[];
+  /** One finished, escaped line for each module or parameter that has no counterpart in the base. */
+  readonly unmatched: readonly string[];
   readonly warnings: readonly string[];
 }

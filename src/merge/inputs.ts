@@ -59,6 +59,7 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     ...model.store.warnings,
     ...adapters.flatMap(({ adapter }) => adapter.warnings),
     ...resolved.flatMap((one) => one.warnings),
+    ...(allowUnused ? resolved.flatMap((one) => one.unmatched) : []),
   ];
   return { model, adapters, plan, warnings };
 }

@@ -66,7 +66,10 @@ export function planMerge(
   resolved: readonly ResolvedAdapter[],
   options: PlanOptions,
 ): MergePlan {
-  const problems = resolved.flatMap((adapter) => adapter.problems);
+  const problems = resolved.flatMap(({ problems, unmatched }) => [
+    ...problems,
+    ...(options.allowUnused ? [] : unmatched),
+  ]);
   const edits = new Map<string, TensorEdit[]>();
   const { routed, unties } = routeTiedEdits(
     resolved.flatMap((adapter) => adapter.edits),

@@ -78,7 +78,9 @@ export class TensorExecutor {
       before.set(tile.values);
       for (const apply of ready) await apply(tile);
       const bytes = this.#bytes.subarray(0, tile.values.length * width);
-      const counts = this.#kernels.narrowCounting(target, tile.values, before, bytes);
+      // While the dtype stays, the raw bytes still stand where the result goes.
+      const original = job.dtype === job.source.dtype ? bytes : undefined;
+      const counts = this.#kernels.narrowCounting(target, tile.values, before, bytes, original);
       if (counts.nonFinite > 0) throw nonFinite(job, counts.nonFinite);
       changed += counts.changed;
       lost += counts.lost;

@@ -1,6 +1,6 @@
 /**
- * Single numbers of every float dtype ⇄ JavaScript numbers (f64), little-endian: slow, plain and exact, for small vectors
- * and as the reference of the bulk kernels.
+ * Single numbers of every float dtype ⇄ JavaScript numbers (f64), little-endian: slow, plain and exact, for small
+ * vectors and as the reference of the bulk kernels.
  *
  * Encoding rounds once to nearest, ties to even. IEEE 754-2019 (f64, f32, f16), bf16, and f8_e4m3fn and f8_e5m2 of
  * "FP8 formats for deep learning", arXiv:2209.05433, without saturation: overflow is infinity, in f8_e4m3fn NaN.
@@ -82,7 +82,7 @@ function encodeMagnitude({ mantissaBits, minExponent, overflow }: SmallFormat, m
   return (exponent - minExponent) * 2 ** mantissaBits + steps;
 }
 
-/** floor(log2(magnitude)), from the bits; -1023 for zero and the subnormals of f64, which no other dtype can tell apart. */
+/** floor(log2(magnitude)), from the bits; -1023 for zero and the subnormals of f64, which are zero to other dtypes. */
 function exponentOf(magnitude: number): number {
   SCRATCH.setFloat64(0, magnitude);
   return (SCRATCH.getUint16(0) >>> 4) - 1023;

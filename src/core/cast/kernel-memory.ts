@@ -1,5 +1,5 @@
 /**
- * The memory of one thread's kernels: buffers handed out once, and a scratch area through which every other view passes.
+ * The memory of one thread's kernels: buffers handed out once, and a scratch area for views of other memory.
  *
  * Kernels take whole blocks at addresses of this memory. Elements in views of it are worked on in place; views of other
  * memory, and the elements after the last whole block, are copied to the scratch area, padded with zeros, and back.

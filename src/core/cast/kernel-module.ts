@@ -1,6 +1,6 @@
 /**
- * The WebAssembly module of assembly/kernels.ts: found beside this file, compiled once a thread, instantiated on a memory
- * of fixed size.
+ * The WebAssembly module of assembly/kernels.ts: found beside this file, compiled once a thread, instantiated on a
+ * memory of fixed size.
  */
 
 import { readFileSync } from "node:fs";

@@ -1,10 +1,11 @@
 /**
  * Bulk casts between f32 and the float dtypes, and the counts of a merge, on WebAssembly SIMD: one `Kernels` a thread.
  *
- * Its memory holds the thread's buffers, so that views from `allocate` are worked on in place; other views are right too
- * and pass through a small scratch area. Rounding is to nearest, ties to even, subnormals included. Overflow is infinity,
- * in f8_e4m3fn NaN: PyTorch did so up to 2.11 and saturates since, which here would be silent. NaN keeps its sign and
- * the upper part of its payload and becomes quiet; widening bf16 keeps all bits.
+ * Its memory holds the thread's buffers, so that views from `allocate` are worked on in place; other views are right
+ * too and pass through a small scratch area. Rounding is to nearest, ties to even, subnormals included. Overflow is
+ * infinity, in f8_e4m3fn NaN, as in ml_dtypes; PyTorch saturates there since its pull request 178817 (2026), which
+ * would hide it. NaN keeps its sign and the upper part of its payload and becomes quiet (in f8: all ones), except that
+ * widening bf16 keeps all bits.
  */
 
 import { type FloatDtype, floatBytes } from "../dtype.ts";

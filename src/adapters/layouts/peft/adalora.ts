@@ -3,10 +3,13 @@
  * [rank, 1]; scale = (alpha or rank) / (ranknum + 1e-5), ranknum being the rank before allocation (PEFT 0.21.2 `adalora`).
  */
 
+import { decodeElement } from "../../../core/cast/float-codec.ts";
+import { readTensorBytes } from "../../../formats/byte-source.ts";
+import type { TensorData } from "../../../formats/tensor-store.ts";
+import { floatDtypeOf } from "../../load-matrix.ts";
 import { adaLoraScale } from "../../scale.ts";
 import { hasDimensions, hasLength, hasRank, takeFactors } from "./factor-shapes.ts";
 import type { ModuleReader } from "./module-reader.ts";
-import { readScalar } from "./scalar.ts";
 
 export const readAdaLora: ModuleReader = (entry, { config, problems }) => {
   const { module } = entry.place;
@@ -23,7 +26,7 @@ export const readAdaLora: ModuleReader = (entry, { config, problems }) => {
   if (!hasRank(module, rank, upRank, up.name, problems)) return undefined;
   if (!hasLength(diagonal, rank, problems)) return undefined;
   if (ranknum !== undefined && !hasLength(ranknum, 1, problems)) return undefined;
-  const rankNumber = ranknum === undefined ? config.rank : readScalar(ranknum);
+  const rankNumber = ranknum === undefined ? config.rank : readNumber(ranknum);
   if (!(rankNumber > 0)) {
     problems.add("ADAPTER_MISMATCH", ranknum?.name ?? module, `expected a rank above 0, got ${rankNumber}`);
     return undefined;
@@ -37,3 +40,8 @@ export const readAdaLora: ModuleReader = (entry, { config, problems }) => {
     scale: adaLoraScale(config.alpha, rank, rankNumber),
   };
 };
+
+/** The number in a tensor of one element. */
+function readNumber(tensor: TensorData): number {
+  return decodeElement(floatDtypeOf(tensor), readTensorBytes(tensor), 0);
+}

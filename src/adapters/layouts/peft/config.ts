@@ -11,8 +11,8 @@ import { type BlockDiagonal, readBlockDiagonal } from "./block-diagonal.ts";
 import {
   alphaField,
   booleanField,
-  namesField,
   nameListField,
+  namesField,
   patternField,
   rankField,
   type Settings,

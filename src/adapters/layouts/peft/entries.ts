@@ -73,7 +73,11 @@ export function sortTensors(tensors: ReadonlyMap<string, TensorData>, problems: 
   }
   if (adapters.size > 1) {
     const names = summarise([...adapters].map(quote));
-    problems.add("ADAPTER_MISMATCH", [...tensors.keys()][0] ?? "", `the file holds several adapters, expected one, got ${names}`);
+    problems.add(
+      "ADAPTER_MISMATCH",
+      [...tensors.keys()][0] ?? "",
+      `the file holds several adapters, expected one, got ${names}`,
+    );
   }
   return { modules: [...modules.values()], parameters, tokenRows, spent };
 }

@@ -70,7 +70,8 @@ export function hasDimensions(
 
 /** Whether a tensor has the expected shape; says so where not. */
 export function hasShape(tensor: TensorData, expected: readonly number[], problems: Problems): boolean {
-  if (tensor.shape.length === expected.length && tensor.shape.every((size, axis) => size === expected[axis])) return true;
+  if (tensor.shape.length === expected.length && tensor.shape.every((size, axis) => size === expected[axis]))
+    return true;
   problems.add(
     "ADAPTER_MISMATCH",
     tensor.name,
@@ -82,7 +83,8 @@ export function hasShape(tensor: TensorData, expected: readonly number[], proble
 /** Whether a vector has one number for each output, in whatever of its dimensions. */
 export function hasLength(tensor: TensorData, length: number, problems: Problems): boolean {
   const long = tensor.shape.filter((size) => size !== 1);
-  if (tensor.shape.length > 0 && (length === 1 ? long.length === 0 : long.length === 1 && long[0] === length)) return true;
+  if (tensor.shape.length > 0 && (length === 1 ? long.length === 0 : long.length === 1 && long[0] === length))
+    return true;
   problems.add(
     "ADAPTER_MISMATCH",
     tensor.name,

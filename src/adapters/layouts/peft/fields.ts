@@ -65,10 +65,7 @@ export function patternField(
   const value = settings.values.get(key) ?? new Map<string, JsonValue>();
   if (!(value instanceof Map)) throw wrongType(settings, key, "an object of numbers", value);
   return new Map(
-    Array.from(value as JsonObject, ([pattern, entry]) => [
-      pattern,
-      toNumber(settings, `${key}.${pattern}`, entry),
-    ]),
+    Array.from(value as JsonObject, ([pattern, entry]) => [pattern, toNumber(settings, `${key}.${pattern}`, entry)]),
   );
 }
 
@@ -77,7 +74,8 @@ export function namesField(settings: Settings, key: string): string | readonly s
   const value = settings.values.get(key) ?? undefined;
   if (value === undefined || (typeof value === "string" && value !== "")) return value;
   const isName = (entry: JsonValue): entry is string => typeof entry === "string" && entry !== "";
-  if (!Array.isArray(value) || !value.every(isName)) throw wrongType(settings, key, "a string or a list of names", value);
+  if (!Array.isArray(value) || !value.every(isName))
+    throw wrongType(settings, key, "a string or a list of names", value);
   return value;
 }
 
@@ -102,7 +100,12 @@ export function toIndices(settings: Settings, key: string, value: JsonValue): re
   return value;
 }
 
-export function wrongType(settings: Settings, key: string, expected: string, value: JsonValue | undefined): FormatError {
+export function wrongType(
+  settings: Settings,
+  key: string,
+  expected: string,
+  value: JsonValue | undefined,
+): FormatError {
   return new FormatError("INVALID_CONFIG", `expected ${expected}, got ${describe(value)}`, {
     file: settings.file,
     subject: key,

@@ -43,7 +43,12 @@ export interface ModulePlace {
 }
 
 export type KeyMeaning =
-  | { readonly kind: "factor"; readonly place: ModulePlace; readonly factor: Factor; readonly adapter: string | undefined }
+  | {
+      readonly kind: "factor";
+      readonly place: ModulePlace;
+      readonly factor: Factor;
+      readonly adapter: string | undefined;
+    }
   /** A parameter of the base: `wrapped` when it stood under an adapter (`q_proj.base_layer.bias`). */
   | {
       readonly kind: "parameter";
@@ -59,7 +64,10 @@ export type KeyMeaning =
 
 /** Reads the name of one tensor. */
 export function readKey(name: string): KeyMeaning {
-  const segments = name.replace(/^base_model\.model\./, "").split(".").filter((segment) => !WRAPPERS.has(segment));
+  const segments = name
+    .replace(/^base_model\.model\./, "")
+    .split(".")
+    .filter((segment) => !WRAPPERS.has(segment));
   if (segments.includes("original_module") || segments.includes("trainable_tokens_original")) {
     return { kind: "spent", why: "copy" };
   }

@@ -12,7 +12,7 @@ import { blockDiagonalSide, writeOutBlocks } from "./block-diagonal.ts";
 import type { PeftConfig } from "./config.ts";
 import type { ModuleEntry } from "./entries.ts";
 import { hasDimensions, hasLength, hasRank, takeFactors } from "./factor-shapes.ts";
-import { type ModuleReader, type ReadContext, rankAndAlpha } from "./module-reader.ts";
+import { type ModuleReader, patternName, type ReadContext, rankAndAlpha } from "./module-reader.ts";
 import { unsupported } from "./unsupported.ts";
 
 interface Factors {
@@ -25,12 +25,13 @@ interface Factors {
 
 export const readLora: ModuleReader = (entry, context) => {
   const { config, problems } = context;
-  const { module, owner } = entry.place;
+  const { module } = entry.place;
   const parameter = context.parameterOf(entry);
-  const { rank, alpha } = rankAndAlpha(config, parameter === undefined ? owner : `${owner}.${parameter}`);
-  const factors = entry.factors.has("lora_embedding_A") || entry.factors.has("lora_embedding_B")
-    ? takeEmbedding(entry, context)
-    : takeLayer(entry, context);
+  const { rank, alpha } = rankAndAlpha(config, patternName(entry, parameter));
+  const factors =
+    entry.factors.has("lora_embedding_A") || entry.factors.has("lora_embedding_B")
+      ? takeEmbedding(entry, context)
+      : takeLayer(entry, context);
   if (factors === undefined) return undefined;
   const experts = parameter === undefined ? 1 : countExperts(module, factors, rank, context);
   if (experts === undefined || !ranksFit(module, factors, rank * experts, context)) return undefined;
@@ -52,14 +53,7 @@ export const readLora: ModuleReader = (entry, context) => {
     ...(magnitude === undefined ? {} : { magnitude }),
     ...(bias === undefined ? {} : { bias }),
     ...(residual === undefined ? {} : { residual }),
-    ...(kind === "experts"
-      ? {
-          expertLayout: {
-            order: context.expertMajor ? ("expert-major" as const) : ("rank-major" as const),
-            swapped: config.swappedExperts,
-          },
-        }
-      : {}),
+    ...(kind === "experts" ? { expertLayout: { order: context.expertOrder, swapped: config.swappedExperts } } : {}),
   };
 };
 
@@ -99,7 +93,12 @@ function takeEmbedding(entry: ModuleEntry, { config, problems }: ReadContext): F
 function agreesOnDora(entry: ModuleEntry, config: PeftConfig, problems: ReadContext["problems"]): boolean {
   if (config.dora || !entry.factors.has("lora_magnitude_vector")) return true;
   const hint = "if the adapter was trained with DoRA, set use_dora to true in adapter_config.json";
-  problems.add("ADAPTER_MISMATCH", entry.place.module, "the file has a DoRA magnitude, the settings say use_dora false", hint);
+  problems.add(
+    "ADAPTER_MISMATCH",
+    entry.place.module,
+    "the file has a DoRA magnitude, the settings say use_dora false",
+    hint,
+  );
   return false;
 }
 
@@ -118,13 +117,16 @@ function countExperts(module: string, { down }: Factors, rank: number, { problem
   return undefined;
 }
 
-function ranksFit(module: string, factors: Factors, rows: number, { problems }: ReadContext): boolean {
+function ranksFit(module: string, factors: Factors, rows: number, { config, problems }: ReadContext): boolean {
   const { down, up } = factors;
   const [downRank = 0] = down.shape;
   const [, upRank = 0, ...kernel] = up.shape;
   if (!hasRank(module, rows, downRank, down.name, problems)) return false;
   if (factors.kind === "conv" && upRank < rows && rows % upRank === 0) {
-    throw unsupported(`a convolution with groups (${rows / upRank}) cannot be merged, PEFT refuses it too`, { subject: module });
+    throw unsupported(`a convolution with groups (${rows / upRank}) cannot be merged, PEFT refuses it too`, {
+      file: config.file,
+      subject: module,
+    });
   }
   if (up.shape.length !== down.shape.length || kernel.some((size) => size !== 1)) {
     problems.add("ADAPTER_MISMATCH", up.name, `expected ${down.shape.length} dimensions and kernels of 1`);
@@ -135,12 +137,16 @@ function ranksFit(module: string, factors: Factors, rows: number, { problems }: 
 
 /** PEFT changes the weights of linear layers only; embeddings start plain. */
 function residualOf(
-  { initialisation }: PeftConfig,
+  config: PeftConfig,
   kind: LayerKind,
   parameter: string | undefined,
   module: string,
 ): AdapterModule["residual"] {
+  const { initialisation } = config;
   if (initialisation === "plain" || initialisation === "gaussian" || kind === "embedding") return undefined;
   if (kind === "linear" && parameter === undefined) return initialisation;
-  throw unsupported(`initialisation ${initialisation} of layers other than linear ones is not supported`, { subject: module });
+  throw unsupported(`initialisation ${initialisation} of layers other than linear ones is not supported`, {
+    file: config.file,
+    subject: module,
+  });
 }

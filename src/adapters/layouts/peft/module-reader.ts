@@ -2,7 +2,7 @@
  * What the readers of single adapter types share: how they are called, and the rank and alpha of a module.
  */
 
-import type { AdapterModule } from "../../adapter.ts";
+import type { AdapterModule, ExpertOrder } from "../../adapter.ts";
 import type { PeftConfig } from "./config.ts";
 import type { ModuleEntry } from "./entries.ts";
 import type { Problems } from "./problems.ts";
@@ -12,11 +12,16 @@ export interface ReadContext {
   readonly problems: Problems;
   /** Name of the parameter that an entry adapts instead of the weight of its module. */
   readonly parameterOf: (entry: ModuleEntry) => string | undefined;
-  readonly expertMajor: boolean;
+  readonly expertOrder: ExpertOrder;
 }
 
 /** Turns the factors of one module into a module: `empty` when they have rank 0, `undefined` after a problem was added. */
 export type ModuleReader = (entry: ModuleEntry, context: ReadContext) => AdapterModule | "empty" | undefined;
+
+/** What rank_pattern and alpha_pattern see of an entry. */
+export function patternName({ place }: ModuleEntry, parameter: string | undefined): string {
+  return parameter === undefined ? place.owner : `${place.owner}.${parameter}`;
+}
 
 /** Rank and alpha of a module or parameter, after patterns. */
 export function rankAndAlpha(config: PeftConfig, name: string): { readonly rank: number; readonly alpha: number } {

@@ -20,6 +20,8 @@ export function patternCompiler(file: string): PatternCompiler {
 export interface PatternTable {
   /** The value that decides for a name; `undefined` where no pattern hits. */
   readonly find: (name: string) => number | undefined;
+  /** Whether two patterns with different values hit a name, so that their order decides. */
+  readonly isContested: (name: string) => boolean;
   /** Patterns that have decided for no name so far. */
   readonly idle: () => readonly string[];
 }
@@ -28,7 +30,11 @@ export interface PatternTable {
  * `re.match(rf"(.*\.)?({key})$", name)` for each key in the order of the file; the first hit decides. So a key is a
  * regular expression that starts at the beginning of the name or after a dot and reaches its end.
  */
-export function patternTable(entries: ReadonlyMap<string, number>, key: string, compiler: PatternCompiler): PatternTable {
+export function patternTable(
+  entries: ReadonlyMap<string, number>,
+  key: string,
+  compiler: PatternCompiler,
+): PatternTable {
   const rules = Array.from(entries, ([pattern, value]) => ({
     pattern,
     value,
@@ -40,6 +46,10 @@ export function patternTable(entries: ReadonlyMap<string, number>, key: string, 
       const rule = rules.find(({ matches }) => matches(name));
       if (rule !== undefined) idle.delete(rule.pattern);
       return rule?.value;
+    },
+    isContested: (name) => {
+      const first = rules.findIndex(({ matches }) => matches(name));
+      return rules.slice(first + 1).some(({ value, matches }) => value !== rules[first]?.value && matches(name));
     },
     idle: () => [...idle],
   };
@@ -66,7 +76,10 @@ export function savedModules(names: readonly string[], compiler: PatternCompiler
 }
 
 /** The index of the layer that a name belongs to: the first number, or the one after the first pattern that hits. */
-export function layerIndex(patterns: readonly string[], compiler: PatternCompiler): (name: string) => number | undefined {
+export function layerIndex(
+  patterns: readonly string[],
+  compiler: PatternCompiler,
+): (name: string) => number | undefined {
   const sources =
     patterns.length === 0
       ? [".*?\\.[^.]*\\.(?P<idx>\\d+)\\."]

@@ -23,11 +23,20 @@ export class Problems {
     if (code === undefined) return;
     const count = this.#lines.length;
     const hint = [...this.#hints].join("; ");
-    throw new MismatchError(code, `the adapter is not usable, ${count} ${count === 1 ? "problem" : "problems"}`, this.#lines, {
-      file,
-      ...(hint === "" ? {} : { hint }),
-    });
+    throw new MismatchError(
+      code,
+      `the adapter is not usable, ${count} ${count === 1 ? "problem" : "problems"}`,
+      this.#lines,
+      {
+        file,
+        ...(hint === "" ? {} : { hint }),
+      },
+    );
   }
 }
 
-const BY_GRAVITY = ["ADAPTER_MISMATCH", "ADAPTER_INCOMPLETE", "RANK_MISMATCH"] as const satisfies readonly MismatchCode[];
+const BY_GRAVITY = [
+  "ADAPTER_MISMATCH",
+  "ADAPTER_INCOMPLETE",
+  "RANK_MISMATCH",
+] as const satisfies readonly MismatchCode[];

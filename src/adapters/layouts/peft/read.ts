@@ -5,14 +5,15 @@
  * does not fit is named in one error. Semantics: PEFT 0.21.2.
  */
 
-import { FormatError } from "../../../core/errors.ts";
-import type { JsonObject } from "../../../core/json.ts";
+import { FileError, FormatError } from "../../../core/errors.ts";
 import type { TensorStore } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
+import type { AdapterFiles, AdapterOptions, LayoutReader } from "../layout-reader.ts";
 import { readAdaLora } from "./adalora.ts";
 import { type PeftConfig, readPeftConfig } from "./config.ts";
 import { type ModuleEntry, sortTensors } from "./entries.ts";
 import { readIa3 } from "./ia3.ts";
+import { readKey } from "./keys.ts";
 import { readLoha } from "./loha.ts";
 import { readLokr } from "./lokr.ts";
 import { readLora } from "./lora.ts";
@@ -23,16 +24,6 @@ import { assignParameters } from "./target-parameters.ts";
 import type { PeftType } from "./unsupported.ts";
 import { peftWarnings } from "./warnings.ts";
 
-export interface PeftSource {
-  /** What the user named. */
-  readonly path: string;
-  readonly store: TensorStore;
-  readonly config: JsonObject;
-  readonly configFile: string;
-  /** `lora_B` of experts has the columns of one expert side by side, as Unsloth's trainer writes it (unsloth#6930). */
-  readonly expertMajor?: boolean;
-}
-
 /**
  * Reads the headers of the weights and the settings.
  *
@@ -40,10 +31,16 @@ export interface PeftSource {
  * @throws {UnsupportedError} UNSUPPORTED_ADAPTER, UNSUPPORTED_PATTERN, UNSUPPORTED_DTYPE
  * @throws {MismatchError} ADAPTER_MISMATCH, ADAPTER_INCOMPLETE, RANK_MISMATCH with all misfits
  */
-export function readPeftAdapter(source: PeftSource): Adapter {
-  const { path, store } = source;
-  const config = readPeftConfig(source.config, source.configFile);
-  if (store.tensors.size === 0) throw new FormatError("INVALID_MODEL", "the adapter has no tensors", { file: store.path });
+function read({ path, store, settings }: AdapterFiles, options: AdapterOptions): Adapter {
+  if (settings === undefined) {
+    throw new FileError("FILE_NOT_FOUND", "no adapter_config.json beside the weights, which are of PEFT's layout", {
+      file: store.path,
+      hint: "alpha, ranks and convention stand in adapter_config.json only: put it into the same folder",
+    });
+  }
+  const config = readPeftConfig(settings.values, settings.path);
+  if (store.tensors.size === 0)
+    throw new FormatError("INVALID_MODEL", "the adapter has no tensors", { file: store.path });
   const problems = new Problems();
   const entries = sortTensors(store.tensors, problems);
   const parameters = assignParameters(entries.modules, config, problems);
@@ -51,7 +48,7 @@ export function readPeftAdapter(source: PeftSource): Adapter {
     config,
     problems,
     parameterOf: (entry) => parameters.get(entry),
-    expertMajor: source.expertMajor ?? false,
+    expertOrder: options.expertOrder ?? "rank-major",
   };
   const { modules, empty } = readModules(entries.modules, context);
   const placed = placeParameters(modules, entries.parameters, problems);
@@ -68,9 +65,21 @@ export function readPeftAdapter(source: PeftSource): Adapter {
     ...(config.baseModel === undefined ? {} : { baseModel: config.baseModel }),
     fanInFanOut: config.fanInFanOut,
     tensors: withoutSpent(store, [...entries.spent.copies, ...entries.spent.training], entries.modules, empty),
-    files: store.files,
+    files: [...store.files, settings.identity],
     warnings: [...store.warnings, ...peftWarnings({ config, entries, modules: placed.modules, parameters })],
   };
+}
+
+export const peftReader: LayoutReader = { detect, read };
+
+/** By the settings, or by names that only PEFT writes. */
+function detect({ store, settings }: AdapterFiles): boolean {
+  if (settings?.values.has("peft_type")) return true;
+  for (const name of store.tensors.keys()) {
+    const { kind } = readKey(name);
+    if (kind === "factor" || kind === "token-rows") return true;
+  }
+  return false;
 }
 
 function readModules(

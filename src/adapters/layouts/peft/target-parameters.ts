@@ -24,7 +24,8 @@ export function assignParameters(
     byModule.set(module, [...(byModule.get(module) ?? []), entry]);
   }
   // An attention is known by the output projection that PEFT wraps inside of it.
-  const attentions = new Set(entries.filter(({ place }) => place.owner !== place.module).map(({ place }) => place.owner));
+  const inner = entries.map(({ place }) => place).filter(({ module, owner }) => module === `${owner}.out_proj`);
+  const attentions = new Set(inner.map(({ owner }) => owner));
   const assigned = new Map<ModuleEntry, string>();
   for (const [module, nested] of byModule) {
     const wanted = attentions.has(module) ? ["in_proj_weight"] : wantedParameters(module, config);
@@ -65,7 +66,8 @@ function depthsMatch(
 ): boolean {
   const depths = nested.map(({ place }) => place.depth).toSorted((a, b) => a - b);
   if (wanted.length === nested.length && depths.every((depth, index) => depth === index)) return true;
-  const expected = wanted.length === 0 ? "one, for its weight" : `${wanted.length}, for ${wanted.map(quote).join(", ")}`;
+  const expected =
+    wanted.length === 0 ? "one, for its weight" : `${wanted.length}, for ${wanted.map(quote).join(", ")}`;
   problems.add(
     nested.length < wanted.length ? "ADAPTER_INCOMPLETE" : "ADAPTER_MISMATCH",
     module,

@@ -3,7 +3,7 @@
  * Tensors decide what is merged; this only tells where file and settings disagree.
  */
 
-import { indicesField, namesField, nameListField, type Settings } from "./fields.ts";
+import { indicesField, nameListField, namesField, type Settings } from "./fields.ts";
 import { layerIndex, nameSet, type PatternCompiler, savedModules } from "./name-rules.ts";
 
 export interface Targets {

@@ -59,11 +59,14 @@ export function checkInitialisation(settings: Settings): Initialisation {
   if (HARMLESS_INITIALISATIONS.some((harmless) => harmless === name.toLowerCase())) return "plain";
   const [, reason] = REFUSED_INITIALISATIONS.find(([start]) => name.startsWith(start)) ?? [];
   const changed = "the initialisation changed the base weights";
-  throw unsupported(`${quote(name)} is not supported: ${reason === undefined ? "unknown initialisation" : `${changed}, ${reason}`}`, {
-    file: settings.file,
-    subject: key,
-    hint: `if the base to merge into is the changed one, set ${key} to true in the file`,
-  });
+  throw unsupported(
+    `${quote(name)} is not supported: ${reason === undefined ? "unknown initialisation" : `${changed}, ${reason}`}`,
+    {
+      file: settings.file,
+      subject: key,
+      hint: `if the base to merge into is the changed one, set ${key} to true in the file`,
+    },
+  );
 }
 
 export function unsupported(problem: string, details: ErrorDetails): UnsupportedError {
@@ -95,15 +98,39 @@ const GENERATED = "part of it is drawn from a random generator or shared between
 
 /** The other types of PEFT 0.21.2, and BONE of older versions. */
 const REFUSED_TYPES: ReadonlyMap<string, string> = new Map([
-  ...["PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"].map(
-    (type) => [type, PROMPT] as const,
-  ),
+  ...[
+    "PROMPT_TUNING",
+    "MULTITASK_PROMPT_TUNING",
+    "P_TUNING",
+    "PREFIX_TUNING",
+    "ADAPTION_PROMPT",
+    "CPT",
+    "CARTRIDGE",
+  ].map((type) => [type, PROMPT] as const),
   ...["XLORA", "POLY", "SHADOW"].map((type) => [type, ROUTED] as const),
   ...["VERA", "PVERA", "RANDLORA", "VBLORA", "UNILORA", "TINYLORA", "FROD", "FOURIERFT", "WAVEFT", "LILY"].map(
     (type) => [type, GENERATED] as const,
   ),
   ...[
-    "ADAMSS", "BEFT", "BOFT", "BONE", "C3A", "DEFT", "DELORA", "GLORA", "GRALORA", "HIRA", "HRA", "LN_TUNING", "MISS",
-    "OFT", "OSF", "PEANUT", "PSOFT", "ROAD", "SHIRA", "SUPERTUNING",
+    "ADAMSS",
+    "BEFT",
+    "BOFT",
+    "BONE",
+    "C3A",
+    "DEFT",
+    "DELORA",
+    "GLORA",
+    "GRALORA",
+    "HIRA",
+    "HRA",
+    "LN_TUNING",
+    "MISS",
+    "OFT",
+    "OSF",
+    "PEANUT",
+    "PSOFT",
+    "ROAD",
+    "SHIRA",
+    "SUPERTUNING",
   ].map((type) => [type, NOT_READ] as const),
 ]);

@@ -8,6 +8,7 @@ import type { AdapterModule } from "../../adapter.ts";
 import type { PeftConfig } from "./config.ts";
 import type { Entries, ModuleEntry } from "./entries.ts";
 import { isTruthy } from "./fields.ts";
+import { patternName } from "./module-reader.ts";
 import { suffixes } from "./name-rules.ts";
 
 export interface Findings {
@@ -22,7 +23,7 @@ export function peftWarnings(findings: Findings): string[] {
   return [
     ...scaleWarnings(findings),
     ...targetWarnings(findings),
-    ...patternWarnings(findings.config),
+    ...patternWarnings(findings),
     ...biasWarnings(findings),
     ...spentWarnings(findings.entries),
     ...importWarnings(findings.config),
@@ -76,19 +77,32 @@ function targetWarnings({ config, entries, parameters }: Findings): string[] {
   return lines;
 }
 
-function patternWarnings({ rankPattern, alphaPattern }: PeftConfig): string[] {
-  return Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([key, table]) => {
+function patternWarnings({ config, entries, parameters }: Findings): string[] {
+  const { rankPattern, alphaPattern } = config;
+  const lines = Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([key, table]) => {
     const idle = table.idle();
     if (idle.length === 0) return [];
     const names = summarise(idle.map(quote));
     return [`${key}: ${names} decided for no module (a key must reach the end of the name; the first hit wins)`];
   });
+  const names = entries.modules.map((entry) => patternName(entry, parameters.get(entry)));
+  const contested = names.filter((name) => alphaPattern.isContested(name));
+  if (contested.length > 0) {
+    const modules = summarise(contested.map(quote), 3);
+    lines.push(
+      `alpha_pattern: keys with different values hit ${modules}; the first in the file decides, and PEFT sorts the keys on saving, ` +
+        "so that training may have used another",
+    );
+  }
+  return lines;
 }
 
 function biasWarnings({ config, modules }: Findings): string[] {
   const biased = config.loraBias ? [] : modules.filter(({ bias }) => bias !== undefined);
   if (biased.length === 0) return [];
-  return [`lora_bias is false, and the file has lora_B.bias for ${naming(biased)}: PEFT would ignore it, here it counts`];
+  return [
+    `lora_bias is false, and the file has lora_B.bias for ${naming(biased)}: PEFT would ignore it, here it counts`,
+  ];
 }
 
 function spentWarnings({ spent }: Entries): string[] {
@@ -117,7 +131,10 @@ function importWarnings({ settings }: PeftConfig): string[] {
 }
 
 function naming(modules: readonly AdapterModule[]): string {
-  return summarise(modules.map(({ name }) => quote(name)), 3);
+  return summarise(
+    modules.map(({ name }) => quote(name)),
+    3,
+  );
 }
 
 /** A URL, an absolute path, a network share, or a way upwards. */

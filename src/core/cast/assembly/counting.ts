@@ -6,8 +6,8 @@
  *   lost       r(s) = o, although s ≠ b: the difference is smaller than the dtype can hold
  *   nonFinite  r(s) is infinite or NaN
  *
- * All compared as bits. `source` holds s, `before` b, `original` o; r(s) is written to `target`, which may be `original`
- * itself, and the counts to three u32 at `counts`.
+ * All compared as bits. `source` holds s, `before` b, `original` o; r(s) is written to `target`, which may be
+ * `original` itself, and the counts to three u32 at `counts`.
  */
 
 import { lanesOf } from "./constant";
@@ -20,19 +20,47 @@ const F16 = memory.data<i32>([0x7c007c00]);
 const E4M3FN = memory.data<i32>([0x7f7f7f7f]);
 const E5M2 = memory.data<i32>([0x7c7c7c7c]);
 
-export function countBf16(source: usize, before: usize, original: usize, target: usize, count: usize, counts: usize): void {
+export function countBf16(
+  source: usize,
+  before: usize,
+  original: usize,
+  target: usize,
+  count: usize,
+  counts: usize,
+): void {
   countHalves(BF16, source, before, original, target, count, counts);
 }
 
-export function countF16(source: usize, before: usize, original: usize, target: usize, count: usize, counts: usize): void {
+export function countF16(
+  source: usize,
+  before: usize,
+  original: usize,
+  target: usize,
+  count: usize,
+  counts: usize,
+): void {
   countHalves(F16, source, before, original, target, count, counts);
 }
 
-export function countF8E4m3fn(source: usize, before: usize, original: usize, target: usize, count: usize, counts: usize): void {
+export function countF8E4m3fn(
+  source: usize,
+  before: usize,
+  original: usize,
+  target: usize,
+  count: usize,
+  counts: usize,
+): void {
   countBytes(E4M3FN, source, before, original, target, count, counts);
 }
 
-export function countF8E5m2(source: usize, before: usize, original: usize, target: usize, count: usize, counts: usize): void {
+export function countF8E5m2(
+  source: usize,
+  before: usize,
+  original: usize,
+  target: usize,
+  count: usize,
+  counts: usize,
+): void {
   countBytes(E5M2, source, before, original, target, count, counts);
 }
 

@@ -1,8 +1,8 @@
 /**
  * f32 lanes → codes of narrower float dtypes, rounded once to nearest, ties to even.
  *
- * Subnormals included. Overflow becomes infinity, in f8_e4m3fn (which has none) NaN. NaN stays NaN, quiet, with its sign
- * and the upper bits of its payload; in f8 the payload becomes all ones.
+ * Subnormals included. Overflow becomes infinity, in f8_e4m3fn (which has none) NaN. NaN stays NaN, quiet, with its
+ * sign and the upper bits of its payload; in f8 the payload becomes all ones.
  */
 
 import { lanesOf } from "./constant";
@@ -15,8 +15,8 @@ const ONE = memory.data<i32>([1]);
 const BELOW_HALF_STEP = memory.data<i32>([0x7fff]);
 
 /**
- * What `roundMagnitude` needs of a dtype: the f32 bits whose code follows the last finite one, those of the least normal
- * number, and the stored mantissa bits that f32 has more, shifted to its exponent.
+ * What `roundMagnitude` needs of a dtype: the f32 bits whose code follows the last finite one, those of the least
+ * normal number, and the stored mantissa bits that f32 has more, shifted to its exponent.
  */
 const F16 = memory.data<i32>([0x47800000, 0x38800000, 13 << 23]);
 const E4M3FN = memory.data<i32>([0x43f00000, 0x3c800000, 20 << 23]);
@@ -87,8 +87,8 @@ function toF8(dtype: usize, shift: i32, a: v128, b: v128, c: v128, d: v128): v12
 /**
  * The code of |x|; magnitudes from the dtype's overflow on, and NaN, get the code after the last finite one.
  *
- * With e the exponent of |x|, but at least that of the least normal number, adding M = 2^(e + shift) puts one step of the
- * dtype at the last bit of the f32 sum. So the addition itself rounds |x| to steps, to even: bits(|x| + M) − bits(M).
+ * With e the exponent of |x|, but at least that of the least normal number, adding M = 2^(e + shift) puts one step of
+ * the dtype at the last bit of the f32 sum. So the addition itself rounds |x| to steps: bits(|x| + M) − bits(M).
  * Steps count the implicit one, so they carry into the exponent by themselves.
  *
  * @param shift stored mantissa bits that f32 has more than the dtype

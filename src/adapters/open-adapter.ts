@@ -1,0 +1,96 @@
+/**
+ * Opens an adapter as the user names it: a folder with adapter_model.safetensors and adapter_config.json, or one weights
+ * file with the settings beside it. Headers only; tensors stay on disk. Pickle files are never opened.
+ */
+
+import { dirname, join } from "node:path";
+import { FileError, UnsupportedError } from "../core/errors.ts";
+import { parseJsonObject } from "../core/json-parser.ts";
+import { MAX_CONFIG_BYTES } from "../core/limits.ts";
+import { quote, summarise } from "../core/text.ts";
+import { readSmallFile, withFile } from "../formats/byte-source.ts";
+import { listFolder, resolveInFolder } from "../formats/model-folder.ts";
+import { openStore } from "../formats/registry.ts";
+import { openSafetensors } from "../formats/safetensors/reader.ts";
+import { type Adapter, LAYOUTS, type Layout } from "./adapter.ts";
+import type { AdapterFiles, AdapterOptions, LayoutReader, SettingsFile } from "./layouts/layout-reader.ts";
+import { peftReader } from "./layouts/peft/read.ts";
+
+const WEIGHTS_NAME = "adapter_model.safetensors";
+const SETTINGS_NAME = "adapter_config.json";
+
+const READERS: Record<Layout, LayoutReader> = { peft: peftReader };
+
+/**
+ * @param path folder of an adapter, or one weights file
+ * @throws {FileError | FormatError | UnsupportedError | MismatchError} naming the file and all misfits in it
+ */
+export async function openAdapter(path: string, options: AdapterOptions = {}): Promise<Adapter> {
+  const names = folderNames(path);
+  const files = names === undefined ? openFile(path) : openFolder(path, names);
+  const layout = LAYOUTS.find((candidate) => READERS[candidate].detect(files));
+  if (layout !== undefined) return READERS[layout].read(files, options);
+  const examples = summarise([...files.store.tensors.keys()].map(quote), 3);
+  throw new UnsupportedError(
+    "UNSUPPORTED_FORMAT",
+    `not an adapter of a known layout (${LAYOUTS.join(", ")}), it holds ${examples}`,
+    {
+      file: files.store.path,
+    },
+  );
+}
+
+/** Names in a folder; `undefined` when the path is no folder. */
+function folderNames(path: string): readonly string[] | undefined {
+  try {
+    return listFolder(path);
+  } catch (error) {
+    if (!(error instanceof FileError) || error.code === "PERMISSION_DENIED") throw error;
+    // A file, or nothing at all, which this says.
+    withFile(path, () => undefined);
+    return undefined;
+  }
+}
+
+function openFolder(folder: string, names: readonly string[]): AdapterFiles {
+  if (!names.includes(WEIGHTS_NAME)) throw missingWeights(folder, names);
+  return {
+    path: folder,
+    store: openSafetensors(resolveInFolder(folder, WEIGHTS_NAME), join(folder, WEIGHTS_NAME)),
+    settings: names.includes(SETTINGS_NAME)
+      ? readSettings(resolveInFolder(folder, SETTINGS_NAME), join(folder, SETTINGS_NAME))
+      : undefined,
+  };
+}
+
+function openFile(path: string): AdapterFiles {
+  const folder = dirname(path);
+  const settings = join(folder, SETTINGS_NAME);
+  const store = openStore(path);
+  return {
+    path,
+    store,
+    settings: listFolder(folder).includes(SETTINGS_NAME) ? readSettings(settings, settings) : undefined,
+  };
+}
+
+function readSettings(path: string, shownPath: string): SettingsFile {
+  const { bytes, identity } = readSmallFile(path, MAX_CONFIG_BYTES);
+  return { path: shownPath, values: parseJsonObject(bytes, { file: shownPath }), identity };
+}
+
+function missingWeights(folder: string, names: readonly string[]): FileError | UnsupportedError {
+  if (names.includes("adapter_model.bin")) {
+    return new UnsupportedError("UNSUPPORTED_FORMAT", "adapter_model.bin is a pickle, which is never opened", {
+      file: folder,
+      hint: "pickle files can run code: load the adapter in PEFT and save it again with save_pretrained",
+    });
+  }
+  const weights = names.filter((name) => name.endsWith(".safetensors"));
+  const single = weights.length === 0 ? {} : { hint: `name the file itself: ${summarise(weights.map(quote))}` };
+  const found = names.length === 0 ? "nothing" : summarise(names.map(quote));
+  return new FileError("FILE_NOT_FOUND", `expected ${WEIGHTS_NAME} in the folder, got ${found}`, {
+    file: folder,
+    ...single,
+  });
+}

@@ -1,0 +1,88 @@
+/**
+ * The layer that a module adapts: which tensors of the base hold its weight, and how.
+ */
+
+import { formatShape } from "../../core/shape.ts";
+import { quote } from "../../core/text.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
+import type { AdapterModule } from "../adapter.ts";
+import { findTarget, notInBase, type ResolveContext } from "./context.ts";
+import { expertOfStack } from "./expert-names.ts";
+import { fusedLayer } from "./fused.ts";
+import { isTransposed } from "./orientation.ts";
+import { type Layer, storageView, wholeLayer } from "./placement.ts";
+import { problem } from "./report.ts";
+
+/** Outputs and inputs that the factors of the module are made for; `undefined` where factors do not tell. */
+export interface FactorSize {
+  readonly outputs: number;
+  readonly inputs: number;
+}
+
+/** Of plain low-rank factors, kernels counted as inputs. */
+export function factorSize({ delta }: AdapterModule): FactorSize | undefined {
+  if (delta.kind !== "lora") return undefined;
+  return { outputs: delta.up.shape[0] ?? 0, inputs: storageView(delta.down)[1] };
+}
+
+/**
+ * The layer's weight in the base; `replaced` is what takes the base's place before the delta.
+ *
+ * @throws {Misfit} when the base has no such layer, several, or one of another size
+ */
+export function locateLayer(module: AdapterModule, context: ResolveContext, rows?: number): Layer {
+  const size = factorSize(module);
+  const layer = findLayer(module, size, context, rows);
+  if (size !== undefined) checkSize(module, size, layer);
+  return layer;
+}
+
+function findLayer(
+  module: AdapterModule,
+  size: FactorSize | undefined,
+  context: ResolveContext,
+  rows: number | undefined,
+): Layer {
+  const { name, parameter = "weight" } = module;
+  const tensor =
+    findTarget(`${name}.${parameter}`, context) ??
+    // nn.MultiheadAttention: the wrapper itself adapts the joined projection of its inputs.
+    (parameter === "weight" ? findTarget(`${name}.in_proj_weight`, context) : undefined);
+  if (tensor !== undefined) {
+    if (module.kind === "embedding") return wholeLayer(tensor, true, rows);
+    return wholeLayer(tensor, tensor.shape.length === 2 && isTransposed(name, context), rows);
+  }
+  const outputs = size?.outputs;
+  const parts =
+    expertOfStack(name, context) ?? (outputs === undefined ? undefined : fusedLayer(name, outputs, context));
+  if (parts === undefined) throw notInBase();
+  return parts;
+}
+
+function checkSize(module: AdapterModule, size: FactorSize, layer: Layer): void {
+  if (size.outputs === layer.outputs && size.inputs === layer.inputs) return;
+  const tensor = layer.placements[0]?.tensor;
+  const grouped = groupsOf(module, tensor, size, layer);
+  if (grouped !== undefined) {
+    throw problem(`a convolution with groups (${grouped}) has no merged weight, PEFT refuses it too`);
+  }
+  throw problem(
+    `shapes do not fit: the adapter is for ${size.outputs} outputs and ${size.inputs} inputs, expected ${layer.outputs} and ${layer.inputs}` +
+      (tensor === undefined ? "" : ` of ${quote(tensor.name)} ${formatShape(tensor.shape)}`),
+  );
+}
+
+/** PEFT's `down` reads all channels, the weight of a grouped convolution has those of one group. */
+function groupsOf(
+  { delta }: AdapterModule,
+  tensor: TensorData | undefined,
+  size: FactorSize,
+  layer: Layer,
+): number | undefined {
+  if (delta.kind !== "lora" || tensor === undefined || tensor.shape.length <= 2) return undefined;
+  const [, channels = 0, ...kernel] = delta.down.shape;
+  const [, ownChannels = 0, ...ownKernel] = tensor.shape;
+  const sameKernel = kernel.length === ownKernel.length && kernel.every((length, axis) => length === ownKernel[axis]);
+  if (!sameKernel || size.outputs !== layer.outputs || ownChannels === 0) return undefined;
+  return channels > ownChannels && channels % ownChannels === 0 ? channels / ownChannels : undefined;
+}

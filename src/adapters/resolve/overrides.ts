@@ -1,0 +1,58 @@
+/**
+ * Whole tensors in an adapter (modules_to_save, trained biases, resized embeddings) → replacements.
+ *
+ * A head that the base lacks (a classifier trained on a language model) is added under the adapter's own name.
+ */
+
+import { isFloatDtype } from "../../core/dtype.ts";
+import { UnsupportedError } from "../../core/errors.ts";
+import { quote } from "../../core/text.ts";
+import type { Override } from "../adapter.ts";
+import type { TensorEdit } from "../edit.ts";
+import { findTarget, notInBase, type ResolveContext } from "./context.ts";
+import { checkReplacement } from "./module-edits.ts";
+import { storageView } from "./placement.ts";
+import { problem } from "./report.ts";
+
+export function overrideEdit({ name, value }: Override, context: ResolveContext): TensorEdit {
+  if (!isFloatDtype(value.dtype)) {
+    throw new UnsupportedError("UNSUPPORTED_DTYPE", `no arithmetic is defined for ${value.dtype}`, {
+      file: context.adapter.path,
+      subject: value.name,
+    });
+  }
+  const tensor = findTarget(name, context);
+  const edit = { module: name, replacement: value, view: storageView(value), steps: [], bothEnds: false };
+  if (tensor !== undefined) {
+    checkReplacement(tensor, value, context);
+    return { ...edit, tensor: tensor.name };
+  }
+  if (!isNewHead(name, context)) throw notInBase();
+  if (context.weight !== 1) throw problem(`is a new tensor, which only weight 1 can mean, got ${context.weight}`);
+  context.report.warnings.push(`${quote(name)}: the base has no such tensor, it is added; config.json stays as it is`);
+  return { ...edit, tensor: name };
+}
+
+/** Not inside a layer, and nothing else of its outermost module is in the base: `score.weight`, `classifier.dense.bias`. */
+function isNewHead(name: string, { names, model }: ResolveContext): boolean {
+  const parts = name.split(".");
+  const [head = ""] = parts;
+  if (parts.length < 2 || parts.length > 4 || parts.some((part) => /^\d+$/.test(part) && part !== parts[1]))
+    return false;
+  if (names.find(`${head}.weight`).kind !== "none" && parts.length > 2) return false;
+  for (const tensor of model.store.tensors.keys()) if (tensor.startsWith(`${head}.`)) return false;
+  return !WRAPPERS_OF_MODELS.has(head);
+}
+
+/** A path that starts so belongs to the body of a model: missing there, it is from another architecture. */
+const WRAPPERS_OF_MODELS: ReadonlySet<string> = new Set([
+  "model",
+  "base_model",
+  "transformer",
+  "language_model",
+  "encoder",
+  "decoder",
+  "bert",
+  "roberta",
+  "gpt_neox",
+]);

@@ -1,0 +1,101 @@
+/**
+ * An adapter and a base → edits of base tensors, with every misfit collected.
+ *
+ * Replacements come first, then deltas, then single rows, so that the edits of one tensor are in the order in which they
+ * apply. Every tensor of the adapter ends in an edit or is named by a line.
+ */
+
+import { quote } from "../../core/text.ts";
+import type { Model } from "../../formats/model.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
+import type { Adapter, ExpertOrder } from "../adapter.ts";
+import { type Architecture, describeArchitecture } from "../architecture/architecture.ts";
+import type { ResolvedAdapter, TensorEdit } from "../edit.ts";
+import type { ResolveContext } from "./context.ts";
+import { moduleEdits, tensorsOf } from "./module-edits.ts";
+import { NameIndex } from "./names.ts";
+import { overrideEdit } from "./overrides.ts";
+import { Report } from "./report.ts";
+import { shareTiedEdits } from "./ties.ts";
+import { tokenRowsEdit } from "./token-rows.ts";
+
+export interface ResolveOptions {
+  /** Multiplies every delta of the adapter. */
+  readonly weight: number;
+  /** Overrides how the columns of expert factors are ordered. */
+  readonly expertOrder?: ExpertOrder;
+}
+
+/** @throws {UnsupportedError} when a target is quantised or has a dtype without arithmetic */
+export async function resolveAdapter(
+  adapter: Adapter,
+  model: Model,
+  options: ResolveOptions,
+): Promise<ResolvedAdapter> {
+  const architecture = describeArchitecture(model);
+  const { tie } = architecture;
+  const tensors = withBothEnds(model.store.tensors, architecture);
+  const report = new Report();
+  const context: ResolveContext = {
+    adapter,
+    model,
+    architecture,
+    names: new NameIndex(tensors, architecture.renames),
+    weight: options.weight,
+    expertOrder: options.expertOrder,
+    report,
+    edits: [],
+  };
+  for (const override of adapter.overrides) {
+    report.collect(override.name, [override.value], () => context.edits.push(overrideEdit(override, context)));
+  }
+  for (const module of adapter.modules) {
+    report.collect(module.name, tensorsOf(module), () => context.edits.push(...moduleEdits(module, context)));
+  }
+  for (const rows of adapter.tokenRows) {
+    report.collect(rows.name, [rows.rows], () => context.edits.push(tokenRowsEdit(rows, context)));
+  }
+  reportCollisions(context);
+  report.accountFor(adapter.tensors.keys());
+  const rows = tie === undefined ? 0 : (tensors.get(tie.input)?.shape[0] ?? 0);
+  return {
+    edits: shareTiedEdits(context.edits, tie, rows, adapter.keepsTie),
+    used: report.used,
+    problems: report.problems,
+    unmatched: report.unmatched,
+    warnings: report.warnings,
+  };
+}
+
+/** The tensors of the base, and the end of a tied embedding that it does not store. */
+function withBothEnds(stored: ReadonlyMap<string, TensorData>, { tie }: Architecture): ReadonlyMap<string, TensorData> {
+  if (tie === undefined) return stored;
+  const [input, output] = [stored.get(tie.input), stored.get(tie.output)];
+  const all = new Map(stored);
+  if (input !== undefined && output === undefined) all.set(tie.output, { ...input, name: tie.output });
+  if (output !== undefined && input === undefined) all.set(tie.input, { ...output, name: tie.input });
+  return all;
+}
+
+/** Two modules on one tensor, or a module on a replaced tensor, are names that were matched too freely. */
+function reportCollisions({ edits, report }: ResolveContext): void {
+  const owners = new Map<string, string>();
+  for (const edit of edits) {
+    if (isPartial(edit)) continue;
+    const { tensor, module, replacement } = edit;
+    const owner = owners.get(tensor);
+    owners.set(tensor, module);
+    if (owner === undefined) continue;
+    const what = replacement === undefined ? "changes" : "replaces";
+    report.problems.push(`${quote(module)}: ${what} ${quote(tensor)}, which ${quote(owner)} changes too`);
+  }
+}
+
+/** Leaves room for others: single rows, and deltas of a part of the tensor. */
+function isPartial({ steps, view }: TensorEdit): boolean {
+  return steps.some(
+    (step) =>
+      step.kind === "replace-rows" ||
+      (step.kind === "low-rank" && (step.left.rows < view[0] || step.right.columns < view[1])),
+  );
+}

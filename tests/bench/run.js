@@ -1,0 +1,22 @@
+/**
+ * `npm run bench -- <name> [options]`: speed and memory as ratios, measured in one run on one machine.
+ *
+ * Data lie in a cache folder under node_modules and are made once.
+ */
+
+import { cpus, totalmem } from "node:os";
+
+const BENCHES = {
+  merge: () => import("./merge.js"),
+  peft: () => import("./peft.js"),
+  startup: () => import("./startup.js"),
+};
+
+const [name, ...options] = process.argv.slice(2);
+const load = BENCHES[name];
+if (load === undefined) {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join("|")}`);
+  process.exit(2);
+}
+console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, ${(totalmem() / 1e9).toFixed(0)} GB`);
+await (await load()).run(options);
