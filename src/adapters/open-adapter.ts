@@ -40,6 +40,15 @@ export async function openAdapter(path: string, options: AdapterOptions = {}): P
   );
 }
 
+/** Whether a path holds an adapter and not a model, judged by file names in a folder and by tensor names in a file. */
+export function isAdapter(path: string): boolean {
+  const names = folderNames(path);
+  if (names !== undefined)
+    return names.includes(SETTINGS_NAME) || names.some((name) => name.startsWith("adapter_model."));
+  const files = openFile(path);
+  return LAYOUTS.some((layout) => READERS[layout].detect(files));
+}
+
 /** Names in a folder; `undefined` when the path is no folder. */
 function folderNames(path: string): readonly string[] | undefined {
   try {
@@ -57,25 +66,19 @@ function openFolder(folder: string, names: readonly string[]): AdapterFiles {
   return {
     path: folder,
     store: openSafetensors(resolveInFolder(folder, WEIGHTS_NAME), join(folder, WEIGHTS_NAME)),
-    settings: names.includes(SETTINGS_NAME)
-      ? readSettings(resolveInFolder(folder, SETTINGS_NAME), join(folder, SETTINGS_NAME))
-      : undefined,
+    settings: findSettings(folder, names),
   };
 }
 
 function openFile(path: string): AdapterFiles {
   const folder = dirname(path);
-  const settings = join(folder, SETTINGS_NAME);
-  const store = openStore(path);
-  return {
-    path,
-    store,
-    settings: listFolder(folder).includes(SETTINGS_NAME) ? readSettings(settings, settings) : undefined,
-  };
+  return { path, store: openStore(path), settings: findSettings(folder, listFolder(folder)) };
 }
 
-function readSettings(path: string, shownPath: string): SettingsFile {
-  const { bytes, identity } = readSmallFile(path, MAX_CONFIG_BYTES);
+function findSettings(folder: string, names: readonly string[]): SettingsFile | undefined {
+  if (!names.includes(SETTINGS_NAME)) return undefined;
+  const shownPath = join(folder, SETTINGS_NAME);
+  const { bytes, identity } = readSmallFile(resolveInFolder(folder, SETTINGS_NAME), MAX_CONFIG_BYTES);
   return { path: shownPath, values: parseJsonObject(bytes, { file: shownPath }), identity };
 }
 

@@ -1,8 +1,11 @@
 /**
  * One value of a JSON text changed in place: every other byte stays, with its number spelling, spacing and order of keys.
+ *
+ * The text is walked with the scanner that parses it, so a key inside a string or in another object never matches, and
+ * what the scanner refuses (RFC 8259, duplicate keys) is not edited.
  */
 
-import { JsonScanner } from "./json-parser.ts";
+import { JsonScanner } from "./json-scanner.ts";
 
 /**
  * Sets the value at a path of keys. A key that is absent is added at the end of its object, indented like its siblings;
@@ -13,7 +16,7 @@ import { JsonScanner } from "./json-parser.ts";
  */
 export function replaceJsonValue(text: string, path: readonly string[], value: string): string {
   const scanner = new JsonScanner(text, { file: "" });
-  scanner.space();
+  scanner.skipSpace();
   const span = findSpan(scanner, path, 0);
   if (span.kind === "value") return text.slice(0, span.start) + value + text.slice(span.end);
 
@@ -34,7 +37,7 @@ function findSpan(scanner: JsonScanner, path: readonly string[], depth: number):
   const start = scanner.position;
   let found: Span | undefined;
   let lastEnd: number | undefined;
-  scanner.memberSpans(depth, (key) => {
+  scanner.members(depth, (key) => {
     const valueStart = scanner.position;
     if (key !== path[0]) scanner.value(depth + 1);
     else if (path.length > 1) found = findSpan(scanner, path.slice(1), depth + 1);

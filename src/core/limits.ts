@@ -28,3 +28,12 @@ export const MAX_SMALL_FILE_BYTES = 512 * 1024 * 1024;
 
 /** A pattern of an adapter's config. Real: below 500 characters. */
 export const MAX_PATTERN_LENGTH = 4_096;
+
+/** Nesting of protobuf messages, as in Google's parsers (CWE-674): 33 subgraphs of ONNX. Real: about 20. */
+export const MAX_PROTOBUF_DEPTH = 100;
+
+/** One text of an ONNX file: a name, a metadata value, an attribute. Real: 7 MB (a vocabulary in an attribute). */
+export const MAX_ONNX_TEXT_BYTES = 64 * 1024 * 1024;
+
+/** Google's parsers, and so every reader of ONNX, refuse a message of 2 GiB. */
+export const MAX_PROTOBUF_BYTES = 2 ** 31 - 1;

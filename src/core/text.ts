@@ -17,6 +17,28 @@ export function quote(name: string): string {
   return `"${escapeText(cut.replace(/["\\]/g, "\\$&"))}"`;
 }
 
+/** Whether no surrogate stands alone, so that the text has a UTF-8 form. */
+export function isWellFormed(text: string): boolean {
+  // Under the flag `u` a pair is one code point, so only halves match.
+  return !/\p{Surrogate}/u.test(text);
+}
+
+/** Order of code points, which is that of UTF-8 bytes; JavaScript's own is that of UTF-16 units. */
+export function compareCodePoints(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    const left = a.charCodeAt(at);
+    const right = b.charCodeAt(at);
+    if (left !== right) return codePointRank(left) - codePointRank(right);
+  }
+  return a.length - b.length;
+}
+
+/** Surrogates stand for code points above all others, so they move behind U+FFFF. */
+function codePointRank(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+}
+
 /** At most `limit` items, one text each, then how many more there are. */
 export function summarise(items: readonly string[], limit = 5): string {
   const shown = items.slice(0, limit).join(", ");

@@ -16,6 +16,7 @@ import {
   type Purpose,
   runsOn,
 } from "./device.ts";
+import { disableTelemetry } from "./telemetry.ts";
 import type { EngineTensor, EngineTensors } from "./tensor.ts";
 
 export interface Engine {
@@ -69,7 +70,8 @@ export interface EngineOptions {
 }
 
 /**
- * Opens a device and proves with a small graph that it computes.
+ * Opens a device and proves with a small graph that it computes. The processor may have an engine in each thread of a
+ * process; any other device only one engine in all of them (WebGPU in two threads ends the process).
  *
  * @throws {UnsupportedError} DEVICE_UNAVAILABLE when it is not there; never another device instead
  */
@@ -100,6 +102,7 @@ async function open(device: Device, threads: number | undefined, platform: strin
       { hint: "use --device cpu" },
     );
   }
+  disableTelemetry();
   // Loading the native library takes 40 ms and 15 MB, which `--help` must not pay.
   const { openOnnxRuntime } = await import("./onnxruntime.ts").catch((error: unknown) => {
     throw new UnsupportedError("DEVICE_UNAVAILABLE", `onnxruntime-node does not load on ${platform}`, {

@@ -15,7 +15,7 @@ const CPU_FALLBACK = /fallback to CPU EP has been explicitly disabled/;
 const DEVICE_HINTS: Readonly<Record<Device, string>> = {
   cpu: "install onnxruntime-node again",
   webgpu: "install the graphics driver (on Linux one for Vulkan), or use --device cpu",
-  cuda: "install CUDA 12 and cuDNN 9 and run ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node, or use --device cpu",
+  cuda: "install CUDA 12 and cuDNN 9, run ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install, or use --device cpu",
   coreml: "use --device cpu",
   dml: "install a driver for Direct3D 12, or use --device cpu",
 };

@@ -8,7 +8,6 @@ import type { EngineDtype, EngineTensor } from "./tensor.ts";
 const ORT_TYPES = {
   f32: "float32",
   f64: "float64",
-  f16: "float16",
   i8: "int8",
   i16: "int16",
   i32: "int32",
@@ -32,9 +31,5 @@ export function toOrtTensor(tensor: EngineTensor): Tensor {
 export function fromOrtTensor(tensor: Tensor): EngineTensor {
   const dtype = DTYPES.get(tensor.type);
   if (dtype === undefined) throw new Error(`onnxruntime-node gave a tensor of type ${tensor.type}`);
-  const { data } = tensor;
-  // Where JavaScript has Float16Array, the binding gives that.
-  const bits =
-    dtype === "f16" && ArrayBuffer.isView(data) ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
-  return { dtype, shape: tensor.dims, data: bits } as EngineTensor;
+  return { dtype, shape: tensor.dims, data: tensor.data } as EngineTensor;
 }

@@ -12,6 +12,7 @@ import { identifyDevice } from "./adapter-identity.ts";
 import type { Device, DeviceInfo } from "./device.ts";
 import type { CompileOptions, Engine, Program } from "./engine.ts";
 import { placeWeights } from "./external-weights.ts";
+import { discardBytes } from "./garbage.ts";
 import { compileError, deviceError, runError } from "./onnxruntime-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./onnxruntime-tensor.ts";
 import { proveDevice } from "./probe.ts";
@@ -119,6 +120,7 @@ class OnnxRuntimeProgram implements Program {
       const result = results[name];
       if (!(result instanceof Tensor)) throw new Error(`graph has no output ${JSON.stringify(name)}`);
       tensors.set(name, target ?? fromOrtTensor(result));
+      if (target !== undefined) discardBytes(target.data.byteLength);
     }
     return tensors;
   }

@@ -5,12 +5,13 @@
 
 import type { Shape } from "../core/shape.ts";
 
-/** The dtypes that can pass, each with its array. bf16 cannot: pass u16 and BitCast inside the graph. */
+/**
+ * The dtypes that can pass, each with its array. bf16 and f16 cannot (onnxruntime-node 1.30 has no bf16, and loses f16 where
+ * JavaScript has Float16Array): pass u16 and BitCast inside the graph.
+ */
 export interface EngineArrays {
   f32: Float32Array;
   f64: Float64Array;
-  /** Bits of the numbers. */
-  f16: Uint16Array;
   i8: Int8Array;
   i16: Int16Array;
   i32: Int32Array;

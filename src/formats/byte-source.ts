@@ -16,15 +16,20 @@ export interface OpenFile {
   readonly identity: FileIdentity;
 }
 
-/** Opens a regular file for reading; a FIFO, device, socket or folder is refused without hanging on it. */
-export function openFileSync(path: string): OpenFile {
-  if (path.includes("\0")) throw new FileError("FILE_NOT_FOUND", "the path holds a NUL character", { file: path });
+/**
+ * Opens a regular file for reading; a FIFO, device, socket or folder is refused without hanging on it.
+ *
+ * @param shownPath how errors name it; differs where a link was resolved
+ * @throws {FileError} FILE_NOT_FOUND, NOT_A_REGULAR_FILE, PERMISSION_DENIED or IO_FAILED
+ */
+export function openFileSync(path: string, shownPath = path): OpenFile {
+  if (path.includes("\0")) throw new FileError("FILE_NOT_FOUND", "the path holds a NUL character", { file: shownPath });
   let fd: number | undefined;
   try {
     // O_NONBLOCK: opening a FIFO without a writer would wait for ever.
     fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const status = fstatSync(fd, { bigint: true });
-    if (!status.isFile()) throw new FileError("NOT_A_REGULAR_FILE", "not a regular file", { file: path });
+    if (!status.isFile()) throw new FileError("NOT_A_REGULAR_FILE", "not a regular file", { file: shownPath });
     const identity = {
       path,
       size: Number(status.size),
@@ -36,13 +41,13 @@ export function openFileSync(path: string): OpenFile {
     return { fd, identity };
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    throw toFileError(error, path);
+    throw toFileError(error, shownPath);
   }
 }
 
 /** Runs `use` on an open file and closes it. */
-export function withFile<Result>(path: string, use: (file: OpenFile) => Result): Result {
-  const file = openFileSync(path);
+export function withFile<Result>(path: string, use: (file: OpenFile) => Result, shownPath = path): Result {
+  const file = openFileSync(path, shownPath);
   try {
     return use(file);
   } finally {
@@ -63,40 +68,61 @@ export function readFullySync(fd: number, target: Uint8Array, position: number, 
       throw toFileError(error, path);
     }
     if (count === 0) {
-      throw new FileError("INPUT_CHANGED", `ended at byte ${position + done}, expected ${target.byteLength - done} more`, {
-        file: path,
-        hint: "the file was truncated while it was read",
-      });
+      const problem = `the file ends at byte ${position + done}, expected ${target.byteLength - done} more`;
+      throw new FileError("INPUT_CHANGED", problem, { file: path, hint: "it was truncated while it was read" });
     }
     done += count;
   }
 }
 
 /** A whole file of at most `maxBytes`, with its identity. */
-export function readSmallFile(path: string, maxBytes: number): { bytes: Uint8Array; identity: FileIdentity } {
-  return withFile(path, ({ fd, identity }) => {
+export function readSmallFile(
+  path: string,
+  maxBytes: number,
+  shownPath = path,
+): { readonly bytes: Uint8Array; readonly identity: FileIdentity } {
+  const read = ({ fd, identity }: OpenFile) => {
     if (identity.size > maxBytes) {
-      throw new FormatError("HEADER_TOO_LARGE", `${identity.size} bytes, expected at most ${maxBytes}`, { file: path });
+      const problem = `the file takes ${identity.size} bytes, expected at most ${maxBytes}`;
+      throw new FormatError("HEADER_TOO_LARGE", problem, { file: shownPath });
     }
     const bytes = new Uint8Array(identity.size);
-    readFullySync(fd, bytes, 0, path);
+    readFullySync(fd, bytes, 0, shownPath);
     return { bytes, identity };
-  });
+  };
+  return withFile(path, read, shownPath);
 }
 
-/** Open files of this thread, by path: one descriptor a file, however many tensors it holds. */
+/** Files that are open until the current turn of the event loop ends, by path: a burst of reads opens each once. */
 const openFiles = new Map<string, OpenFile>();
+const MAX_OPEN_FILES = 32;
 
-/** Bytes `byteOffset` … of a tensor, wherever they lie; the file stays open for the next read. */
+/** Bytes `byteOffset` … of a tensor, wherever they lie; for worker threads, which read by range. */
 export function readTensorRangeSync(tensor: TensorData, byteOffset: number, target: Uint8Array): void {
   const { source } = tensor;
-  if (source.kind === "memory") {
-    target.set(source.bytes.subarray(byteOffset, byteOffset + target.byteLength));
+  if (source.kind === "file") {
+    readFullySync(openForBurst(source.path), target, source.offset + byteOffset, source.path);
     return;
   }
-  const file = openFiles.get(source.path) ?? openFileSync(source.path);
-  openFiles.set(source.path, file);
-  readFullySync(file.fd, target, source.offset + byteOffset, source.path);
+  const bytes = source.bytes.subarray(byteOffset, byteOffset + target.byteLength);
+  if (bytes.byteLength < target.byteLength) throw new RangeError(`read past the end of tensor ${tensor.name}`);
+  target.set(bytes);
+}
+
+function openForBurst(path: string): number {
+  const known = openFiles.get(path);
+  if (known !== undefined) return known.fd;
+  if (openFiles.size >= MAX_OPEN_FILES) closeOpenFiles();
+  // Nothing is held between turns: a file that is replaced is seen, a removed one gives its disk space back.
+  if (openFiles.size === 0) setImmediate(closeOpenFiles);
+  const file = openFileSync(path);
+  openFiles.set(path, file);
+  return file.fd;
+}
+
+function closeOpenFiles(): void {
+  for (const { fd } of openFiles.values()) closeSync(fd);
+  openFiles.clear();
 }
 
 /** All bytes of a tensor; meant for small ones. */
@@ -110,17 +136,24 @@ export function readTensorBytes(tensor: TensorData): Uint8Array {
 
 /** @throws {FileError} INPUT_CHANGED when the file at the path is not the one that was opened, or has changed since */
 export function assertUnchanged(expected: FileIdentity): void {
-  const { identity } = withFile(expected.path, (file) => file);
+  let found: FileIdentity | undefined;
+  let cause: unknown;
+  try {
+    found = withFile(expected.path, ({ identity }) => identity);
+  } catch (error) {
+    cause = error;
+  }
   const same =
-    identity.inode === expected.inode &&
-    identity.device === expected.device &&
-    identity.size === expected.size &&
-    identity.modifiedNs === expected.modifiedNs &&
-    identity.changedNs === expected.changedNs;
+    found?.inode === expected.inode &&
+    found.device === expected.device &&
+    found.size === expected.size &&
+    found.modifiedNs === expected.modifiedNs &&
+    found.changedNs === expected.changedNs;
   if (same) return;
   throw new FileError("INPUT_CHANGED", "the file changed while it was used", {
     file: expected.path,
     hint: "run again when nothing else writes to it",
+    cause,
   });
 }
 

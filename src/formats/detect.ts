@@ -4,6 +4,7 @@
  */
 
 import { FormatError } from "../core/errors.ts";
+import { MAX_SAFETENSORS_HEADER_BYTES } from "../core/limits.ts";
 import { escapeText } from "../core/text.ts";
 
 /** First bytes that tell something; enough for a whole Git-LFS pointer. */
@@ -35,11 +36,11 @@ const LOOK_ALIKES: readonly LookAlike[] = [
     hint: "the download went wrong: read the message in the file",
     matches: (_, text) => /^\s*\{\s*"(?:error|message|detail)"/.test(text),
   },
-  { what: "a ZIP archive (PyTorch pickle)", hint: NEVER_PICKLE, matches: startsWith(0x50, 0x4b, 0x03, 0x04) },
+  { what: "a ZIP archive, as PyTorch writes for pickles", hint: NEVER_PICKLE, matches: startsWith(0x50, 0x4b, 0x03, 0x04) },
   {
     what: "a pickle",
     hint: NEVER_PICKLE,
-    matches: (bytes) => bytes[0] === 0x80 && (bytes[1] ?? 0) >= 2 && (bytes[1] ?? 0) <= 5 && !isLittleLength(bytes),
+    matches: ([first, protocol = 0]) => first === 0x80 && protocol >= 2 && protocol <= 5,
   },
   { what: "a GGUF file", hint: NEED_SAFETENSORS, matches: startsWith(0x47, 0x47, 0x55, 0x46) },
   { what: "a gzip archive", hint: "unpack it first", matches: startsWith(0x1f, 0x8b) },
@@ -56,13 +57,19 @@ const LOOK_ALIKES: readonly LookAlike[] = [
   },
 ];
 
-/** A safetensors header length of 2…5·2⁸ + 0x80 looks like a pickle's first bytes, but its upper bytes are zero. */
-function isLittleLength(bytes: Uint8Array): boolean {
-  return bytes.length >= 9 && bytes.subarray(3, 8).every((byte) => byte === 0) && bytes[8] === 0x7b;
+/**
+ * Whether the bytes can start a safetensors file: a length within the limit, then JSON. Some lengths spell the magic
+ * number of another format (640 is a pickle's, 559,903 that of gzip), so this goes first; no look-alike passes it.
+ */
+export function startsLikeSafetensors(bytes: Uint8Array): boolean {
+  if (bytes.length < 9) return false;
+  const lengthBytes = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
+  return lengthBytes <= BigInt(MAX_SAFETENSORS_HEADER_BYTES) && /[{ \t\n\r]/.test(String.fromCharCode(bytes[8] ?? 0));
 }
 
 /** @throws {FormatError} WRONG_FORMAT when the bytes are those of something else that is known */
 export function assertNotLookAlike(bytes: Uint8Array, file: string): void {
+  if (startsLikeSafetensors(bytes)) return;
   const text = new TextDecoder("latin1").decode(bytes.subarray(0, DETECTION_BYTES));
   const found = LOOK_ALIKES.find((lookAlike) => lookAlike.matches(bytes, text));
   if (found === undefined) return;

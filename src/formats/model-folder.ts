@@ -5,8 +5,8 @@
  * to a blob of the same repository. Anything else would let a downloaded folder read files of this machine.
  */
 
-import { readdirSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, join, sep } from "node:path";
+import { lstatSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { join, sep } from "node:path";
 import { FileError, toFileError } from "../core/errors.ts";
 import { MAX_SMALL_FILE_BYTES } from "../core/limits.ts";
 import { escapeText, summarise } from "../core/text.ts";
@@ -14,17 +14,26 @@ import { escapeText, summarise } from "../core/text.ts";
 /** Names that inference needs or that a licence wants kept; code is never among them. */
 const SMALL_FILES = [
   /^(?:config|generation_config|preprocessor_config|processor_config|video_preprocessor_config)\.json$/,
-  /^(?:tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template|quantize_config)\.json$/,
-  /^(?:merges|vocab)\.txt$/,
-  /^(?:tokenizer\.model|spiece\.model|sentencepiece\.bpe\.model|tekken\.json|chat_template\.jinja)$/,
-  /^(?:modules|config_sentence_transformers|sentence_bert_config)\.json$/,
+  /^(?:tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|normalizer|tekken)\.json$/,
+  /^(?:merges|vocab|dict)\.txt$|^bpe\.codes$/,
+  /^(?:tokenizer|spiece|spm|sentencepiece|sentencepiece\.bpe|tiktoken)\.model$/,
+  /^(?:source|target)\.spm$|^[\w-]{1,64}\.tiktoken$/,
+  /^chat_template\.(?:jinja|json)$|^additional_chat_templates\/[\w-]{1,64}\.jinja$/,
+  /^(?:modules|config_sentence_transformers|sentence_bert_config)\.json$|^\d_[A-Z][a-z]{1,32}\/config\.json$/,
   /^(?:LICENSE|LICENCE|NOTICE|USE_POLICY)(?:\.(?:md|txt))?$/i,
 ];
 
-/** Names that every download leaves and nobody misses. */
-const UNREMARKABLE = /^(?:README\.md|\.gitattributes|\.cache|\.git|.*\.safetensors|.*\.safetensors\.index\.json)$/;
+/** Folders that may hold small files. */
+const SMALL_FOLDERS = /^(?:additional_chat_templates|\d_[A-Z][a-z]{1,32})$/;
 
-/** The real path of a file in the folder. @throws {FileError} PATH_ESCAPE when a link leads out of the model */
+/** Names that every download leaves and nobody misses. */
+const UNREMARKABLE: ReadonlySet<string> = new Set(["README.md", ".gitattributes", ".cache", ".git"]);
+
+/**
+ * The real path of a file in the folder.
+ *
+ * @throws {FileError} PATH_ESCAPE when a link leads out of the model
+ */
 export function resolveInFolder(folder: string, name: string): string {
   const shown = join(folder, name);
   try {
@@ -41,10 +50,11 @@ export function resolveInFolder(folder: string, name: string): string {
   });
 }
 
-/** `models--owner--name/snapshots/<revision>` has its files in `models--owner--name/blobs`. */
+/** `models--owner--name/snapshots/<revision>` and the folders in it have their files in `models--owner--name/blobs`. */
 function blobsOf(root: string): string[] {
-  const snapshots = dirname(root);
-  return basename(snapshots) === "snapshots" ? [join(dirname(snapshots), "blobs")] : [];
+  const parts = root.split(sep);
+  const snapshots = parts.lastIndexOf("snapshots");
+  return snapshots > 0 && snapshots < parts.length - 1 ? [[...parts.slice(0, snapshots), "blobs"].join(sep)] : [];
 }
 
 /** Names in a folder, sorted. */
@@ -56,20 +66,32 @@ export function listFolder(folder: string): string[] {
   }
 }
 
-/** The small files to carry over, by name, and a warning that names what stays behind. */
-export function collectSmallFiles(folder: string): { files: Map<string, string>; warnings: string[] } {
+/**
+ * The small files to carry over, by name, and a warning that names what stays behind.
+ *
+ * @param weights names of the index and weights files, which need no mention
+ */
+export function collectSmallFiles(
+  folder: string,
+  weights: ReadonlySet<string>,
+): { files: Map<string, string>; warnings: string[] } {
   const files = new Map<string, string>();
   const left: string[] = [];
-  for (const name of listFolder(folder)) {
-    if (!SMALL_FILES.some((pattern) => pattern.test(name))) {
-      if (!UNREMARKABLE.test(name)) left.push(escapeText(name));
-      continue;
-    }
-    const path = resolveInFolder(folder, name);
-    const status = statSync(path);
-    if (!status.isFile() || status.size > MAX_SMALL_FILE_BYTES) left.push(escapeText(name));
-    else files.set(name, path);
+  for (const name of listWithFolders(folder)) {
+    const path = SMALL_FILES.some((pattern) => pattern.test(name)) ? resolveInFolder(folder, name) : undefined;
+    const status = path === undefined ? undefined : statSync(path);
+    if (path !== undefined && status?.isFile() && status.size <= MAX_SMALL_FILE_BYTES) files.set(name, path);
+    else if (!UNREMARKABLE.has(name) && !weights.has(name)) left.push(escapeText(name));
   }
   const warnings = left.length === 0 ? [] : [`${escapeText(folder)}: not carried over: ${summarise(left, 8)}`];
   return { files, warnings };
+}
+
+/** Names in a folder, with `folder/name` for those in the folders that may hold small files. */
+function listWithFolders(folder: string): string[] {
+  return listFolder(folder).flatMap((name) => {
+    const path = join(folder, name);
+    const isFolder = SMALL_FOLDERS.test(name) && lstatSync(path, { throwIfNoEntry: false })?.isDirectory();
+    return isFolder ? listFolder(path).map((inner) => `${name}/${inner}`) : [name];
+  });
 }

@@ -1,27 +1,28 @@
 /**
- * Opens a base model: an HF folder, a shard index, or one weights file.
+ * Opens a base model, from headers only: an HF folder, a shard index, or one weights file.
+ *
+ * Refused: pickle weights, a folder in which it is unclear which weights count, an index that its shards contradict, and
+ * links that lead out of the model. The path that the user names may itself be a link to anywhere.
  */
 
-import { existsSync, statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { FileError, FormatError, LoraToolError, toFileError, UnsupportedError } from "../core/errors.ts";
+import { FileError, FormatError, LoraToolError, toFileError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import { parseJsonObject } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
-import { escapeText, quote, summarise } from "../core/text.ts";
+import { summarise } from "../core/text.ts";
 import { readSmallFile } from "./byte-source.ts";
+import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
 import { collectSmallFiles, listFolder, resolveInFolder } from "./model-folder.ts";
 import { openStore } from "./registry.ts";
 import { openSafetensors } from "./safetensors/reader.ts";
 import { checkIndex, readShardedIndex } from "./safetensors/sharded-index.ts";
-import type { TensorData, TensorStore } from "./tensor-store.ts";
-
-const INDEX_NAME = "model.safetensors.index.json";
-const SINGLE_NAME = "model.safetensors";
+import type { FileIdentity, TensorData, TensorStore } from "./tensor-store.ts";
 
 /**
- * Opens a model from headers only.
+ * Opens a model.
  *
  * @param path HF folder, `*.safetensors.index.json` inside one, or one weights file
  * @throws {FileError | FormatError | UnsupportedError} naming the file at fault
@@ -33,40 +34,28 @@ export async function openModel(path: string): Promise<Model> {
   } catch (error) {
     throw toFileError(error, path);
   }
-  if (isFolder) return openFolder(path, findWeights(path));
-  if (path.endsWith(".index.json")) return openFolder(dirname(path), basename(path));
-  return openSingleFile(path);
+  if (isFolder) return openFolder(path, findWeights(path, listFolder(path)));
+  if (!path.endsWith(INDEX_SUFFIX)) return openSingleFile(path);
+  const index = locateIndex(path);
+  return openFolder(dirname(index), basename(index));
 }
 
-/** The file that starts the weights of a folder: the index or the only weights file. */
-function findWeights(folder: string): string {
-  const names = listFolder(folder);
-  const indexed = names.includes(INDEX_NAME);
-  if (indexed && names.includes(SINGLE_NAME)) {
-    throw new FormatError("INVALID_INDEX", `holds both ${SINGLE_NAME} and ${INDEX_NAME}`, {
-      file: folder,
-      hint: "name the one you mean instead of the folder",
-    });
+/** An index that is a link out of its folder stands for the model that it leads to. */
+function locateIndex(path: string): string {
+  try {
+    resolveInFolder(dirname(path), basename(path));
+    return path;
+  } catch (error) {
+    if (error instanceof FileError && error.code === "PATH_ESCAPE") return realpathSync(path);
+    throw error;
   }
-  if (indexed) return INDEX_NAME;
-  if (names.includes(SINGLE_NAME)) return SINGLE_NAME;
-  const weights = names.filter((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
-  if (weights.length === 1 && weights[0] !== undefined) return weights[0];
-  if (names.some((name) => /\.(?:bin|pt|pth|ckpt)$/.test(name)) && weights.length === 0) {
-    throw new UnsupportedError("UNSUPPORTED_FORMAT", "holds pickle weights only", {
-      file: folder,
-      hint: "pickle files can run code and are never opened: save the model as safetensors",
-    });
-  }
-  const found = weights.length === 0 ? "none" : summarise(weights.map(quote));
-  throw new FileError("FILE_NOT_FOUND", `expected ${SINGLE_NAME} or ${INDEX_NAME}, got ${found}`, { file: folder });
 }
 
 function openFolder(folder: string, weightsName: string): Model {
-  const { files: smallFiles, warnings } = collectSmallFiles(folder);
-  const indexed = weightsName.endsWith(".index.json");
   const stores = new Map<string, TensorStore>();
-  const files = [];
+  const files: FileIdentity[] = [];
+  const warnings: string[] = [];
+  const indexed = weightsName.endsWith(INDEX_SUFFIX);
   if (indexed) {
     const indexPath = join(folder, weightsName);
     const index = readShardedIndex(resolveInFolder(folder, weightsName), indexPath);
@@ -77,20 +66,27 @@ function openFolder(folder: string, weightsName: string): Model {
     stores.set(weightsName, openSafetensors(resolveInFolder(folder, weightsName), join(folder, weightsName)));
   }
   const tensors = new Map<string, TensorData>();
-  for (const store of stores.values()) for (const tensor of store.tensors.values()) tensors.set(tensor.name, tensor);
   for (const store of stores.values()) {
+    for (const tensor of store.tensors.values()) tensors.set(tensor.name, tensor);
     files.push(...store.files);
     warnings.push(...store.warnings);
   }
-  const metadata = [...stores.values()][0]?.metadata ?? new Map<string, string>();
+  const small = collectSmallFiles(folder, new Set([weightsName, ...stores.keys()]));
+  const configPath = small.files.get("config.json");
   return {
     path: folder,
     kind: "folder",
-    store: { path: folder, tensors, metadata, files, warnings },
+    store: {
+      path: folder,
+      tensors,
+      metadata: [...stores.values()][0]?.metadata ?? new Map<string, string>(),
+      files,
+      warnings: [...small.warnings, ...warnings],
+    },
     weightFiles: [...stores].map(([name, store]) => weightFile(name, store)),
     indexName: indexed ? weightsName : undefined,
-    config: readConfig(smallFiles.get("config.json")),
-    smallFiles,
+    config: configPath === undefined ? undefined : readConfig(configPath, join(folder, "config.json")),
+    smallFiles: small.files,
   };
 }
 
@@ -119,28 +115,35 @@ function openShards(folder: string, shards: readonly string[], indexPath: string
 
 function openSingleFile(path: string): Model {
   const store = openStore(path);
-  const configPath = join(dirname(path), "config.json");
+  const { config, warnings } = readConfigBeside(path);
   return {
     path,
     kind: "file",
-    store,
+    store: { ...store, warnings: [...store.warnings, ...warnings] },
     weightFiles: [weightFile(basename(path), store)],
     indexName: undefined,
-    config: existsSync(configPath) ? readConfig(configPath) : undefined,
+    config,
     smallFiles: new Map(),
   };
 }
 
-function weightFile(name: string, store: TensorStore): WeightFile {
-  return { name, tensors: [...store.tensors.keys()], metadata: store.metadata };
+/** A config.json beside one file is no part of what the user named: a broken one is told and left out. */
+function readConfigBeside(path: string): { config: JsonObject | undefined; warnings: string[] } {
+  const folder = dirname(path);
+  const configPath = join(folder, "config.json");
+  try {
+    if (!listFolder(folder).includes("config.json")) return { config: undefined, warnings: [] };
+    return { config: readConfig(resolveInFolder(folder, "config.json"), configPath), warnings: [] };
+  } catch (error) {
+    if (!(error instanceof LoraToolError)) throw error;
+    return { config: undefined, warnings: [`${error.message}; the model's settings stay unknown`] };
+  }
 }
 
-function readConfig(path: string | undefined): JsonObject | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return parseJsonObject(readSmallFile(path, MAX_CONFIG_BYTES).bytes, { file: path });
-  } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
-    throw new FormatError("INVALID_CONFIG", error.message.replace(`${escapeText(path)}: `, ""), { file: path, cause: error });
-  }
+function readConfig(path: string, shownPath: string): JsonObject {
+  return parseJsonObject(readSmallFile(path, MAX_CONFIG_BYTES, shownPath).bytes, { file: shownPath });
+}
+
+function weightFile(name: string, store: TensorStore): WeightFile {
+  return { name, tensors: [...store.tensors.keys()], metadata: store.metadata };
 }

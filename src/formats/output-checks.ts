@@ -3,6 +3,7 @@
  */
 
 import { lstatSync, readdirSync, realpathSync, renameSync, rmSync, type Stats } from "node:fs";
+import { homedir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { FileError, toFileError } from "../core/errors.ts";
 import { parseStageName } from "./stage-owner.ts";
@@ -22,9 +23,8 @@ export function assertWritable(target: string, { kind, overwrite, inputs }: Targ
   if (status === undefined) return;
   const real = status.isSymbolicLink() ? target : realpathSync(target);
   for (const input of inputs) {
-    const path = realpathSync(input.path);
-    const same = path === real || path.startsWith(real + sep) || (BigInt(status.ino) === input.inode && BigInt(status.dev) === input.device);
-    if (same) {
+    const same = isInside(realpathSync(input.path), real);
+    if (same || (BigInt(status.ino) === input.inode && BigInt(status.dev) === input.device)) {
       throw new FileError("SAME_PATH", "the output would replace an input", {
         file: target,
         hint: "choose another --out; inputs are never modified",
@@ -39,8 +39,21 @@ export function assertWritable(target: string, { kind, overwrite, inputs }: Targ
     const [is, wanted] = status.isDirectory() ? ["a folder", "a file"] : ["a file", "a folder"];
     throw new FileError("OUTPUT_EXISTS", `is ${is}, the output is ${wanted}`, { file: target });
   }
-  if (overwrite) return;
-  throw new FileError("OUTPUT_EXISTS", "already exists", { file: target, hint: "pass --overwrite to replace it" });
+  if (!overwrite) {
+    throw new FileError("OUTPUT_EXISTS", "already exists", { file: target, hint: "pass --overwrite to replace it" });
+  }
+  // `-o . --overwrite` is a slip: it would delete everything that lies around the user.
+  if (isInside(process.cwd(), real) || isInside(homedir(), real)) {
+    throw new FileError("OUTPUT_EXISTS", "the current folder or the home folder lies in it and would be replaced", {
+      file: target,
+      hint: "name a folder of its own with --out",
+    });
+  }
+}
+
+/** Both real paths. */
+function isInside(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
 /**

@@ -6,7 +6,7 @@
  * again (the kernel has dropped the pages by then): the stage is discarded.
  */
 
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync, statfsSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileError, toFileError } from "../core/errors.ts";
@@ -20,14 +20,17 @@ export class StagedOutput {
   readonly #target: string;
   readonly #kind: TargetRules["kind"];
   readonly #folder: string;
+  /** Folders around the target that were made for it, innermost first. */
+  readonly #parents: readonly string[];
   readonly #files: string[] = [];
   readonly #folders: string[] = [];
   #flushed = 0;
 
-  constructor(target: string, kind: TargetRules["kind"], folder: string) {
+  constructor(target: string, kind: TargetRules["kind"], folder: string, parents: readonly string[]) {
     this.#target = target;
     this.#kind = kind;
     this.#folder = folder;
+    this.#parents = parents;
     this.#folders.push(folder);
   }
 
@@ -74,32 +77,44 @@ export class StagedOutput {
     await this.flush();
     this.#attempt(() => {
       for (const folder of this.#folders.toReversed()) syncFolder(folder);
-      if (this.#kind === "file") renameSync(this.#files[0] ?? "", this.#target);
-      else this.#replaceFolder();
-      syncFolder(dirname(this.#target));
+      if (this.#kind === "folder") this.#replaceFolder();
+      else {
+        renameSync(this.#files[0] ?? "", this.#target);
+        syncFolder(dirname(this.#target));
+      }
+      for (const parent of this.#parents) syncFolder(dirname(parent));
       if (this.#kind === "file") rmSync(this.#folder, { recursive: true, force: true });
     });
   }
 
-  /** Removes the stage; the target stays as it was. */
+  /** Removes the stage and what was made for it; the target stays as it was. */
   discard(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    try {
+      rmSync(this.#folder, { recursive: true, force: true });
+      for (const parent of this.#parents) rmdirSync(parent);
+    } catch {
+      // What remains is empty or is cleared by the next run; the error that led here says more.
+    }
   }
 
-  /** A folder cannot be renamed onto one that is not empty: the old one steps aside first. */
+  /** A folder cannot be renamed onto one that is not empty: the old one steps aside first, and comes back on a failure. */
   #replaceFolder(): void {
     const aside = this.#folder.replace(/\.tmp$/, ".old");
     const exists = statusOf(this.#target) !== undefined;
     if (exists) renameSync(this.#target, aside);
     try {
       renameSync(this.#folder, this.#target);
+      try {
+        syncFolder(dirname(this.#target));
+      } catch (error) {
+        renameSync(this.#target, this.#folder);
+        throw error;
+      }
     } catch (error) {
       if (exists) renameSync(aside, this.#target);
       throw error;
     }
-    if (!exists) return;
-    syncFolder(dirname(this.#target));
-    rmSync(aside, { recursive: true, force: true });
+    if (exists) rmSync(aside, { recursive: true, force: true });
   }
 
   #attempt<Result>(act: () => Result): Result {
@@ -119,23 +134,33 @@ export class StagedOutput {
 export function stageOutput(path: string, rules: TargetRules): StagedOutput {
   const target = resolve(path);
   try {
-    mkdirSync(dirname(target), { recursive: true });
+    const parents = makeParents(target);
     clearLeftovers(target, undefined);
     assertWritable(target, rules);
     const name = stageName(basename(target));
     const folder = join(dirname(target), name);
     mkdirSync(folder);
+    const staged = new StagedOutput(target, rules.kind, folder, parents);
     try {
       // Two runs that start together both get here; each sees the other's stage.
       clearLeftovers(target, name);
     } catch (error) {
-      rmSync(folder, { recursive: true, force: true });
+      staged.discard();
       throw error;
     }
-    return new StagedOutput(target, rules.kind, folder);
+    return staged;
   } catch (error) {
     throw toFileError(error, path);
   }
+}
+
+/** Makes the folders around the target; returns those that were not there, innermost first. */
+function makeParents(target: string): string[] {
+  const first = mkdirSync(dirname(target), { recursive: true });
+  const made: string[] = [];
+  if (first === undefined) return made;
+  for (let folder = dirname(target); folder.length >= first.length; folder = dirname(folder)) made.push(folder);
+  return made;
 }
 
 /** Durable names of a folder; not every system can open folders, and those that cannot need no fsync. */

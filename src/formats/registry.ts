@@ -1,42 +1,66 @@
 /**
- * The containers that weights can lie in, and how a file is recognised as one.
+ * The containers that weights can lie in, and how a file is recognised as one: by the end of its name, else by its first
+ * bytes (files of the hub's cache and of some tools have names that say nothing).
  */
 
+import { resolve } from "node:path";
 import { UnsupportedError } from "../core/errors.ts";
+import { readFullySync, withFile } from "./byte-source.ts";
+import { assertNotLookAlike, DETECTION_BYTES, startsLikeSafetensors } from "./detect.ts";
 import { openSafetensors } from "./safetensors/reader.ts";
 import type { TensorStore } from "./tensor-store.ts";
 
 interface Format {
   /** Ends of file names, lower case. */
   readonly extensions: readonly string[];
-  readonly open: (path: string) => TensorStore;
+  /** Whether a file with these first bytes can be one. */
+  readonly detect: (start: Uint8Array) => boolean;
+  /** `shownPath` is how errors and the store name the file. */
+  readonly open: (path: string, shownPath: string) => TensorStore;
 }
 
 export const FORMATS = {
-  safetensors: { extensions: [".safetensors"], open: openSafetensors },
+  safetensors: { extensions: [".safetensors"], detect: startsLikeSafetensors, open: openSafetensors },
 } as const satisfies Record<string, Format>;
 
 export type FormatName = keyof typeof FORMATS;
 
+const NAMES = Object.keys(FORMATS) as FormatName[];
+const PICKLE_NAME = /\.(?:bin|pt|pth|ckpt|pkl)$/i;
+
 /** The format that a file's name announces. */
 export function formatOf(path: string): FormatName | undefined {
   const name = path.toLowerCase();
-  return (Object.keys(FORMATS) as FormatName[]).find((format) =>
-    FORMATS[format].extensions.some((extension) => name.endsWith(extension)),
-  );
+  return NAMES.find((format) => FORMATS[format].extensions.some((extension) => name.endsWith(extension)));
 }
 
 /**
- * Opens one weights file by the format that its name announces.
+ * Opens one weights file, from its headers.
  *
- * @throws {UnsupportedError} UNSUPPORTED_FORMAT for a name that announces none
+ * @throws {UnsupportedError} UNSUPPORTED_FORMAT for pickles, which are never opened, and for what no format recognises
+ * @throws {FileError | FormatError} for what cannot be read or is malformed
  */
 export function openStore(path: string): TensorStore {
-  const format = formatOf(path);
-  if (format !== undefined) return FORMATS[format].open(path);
-  const known = Object.values(FORMATS).flatMap(({ extensions }) => extensions);
-  throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected a name that ends in ${known.join(" or ")}`, {
-    file: path,
-    hint: "pickle files (.bin, .pt, .ckpt) are never opened: save the weights as safetensors",
+  const format = formatOf(path) ?? formatInside(path);
+  // Absolute, so that worker threads find the file wherever they run.
+  if (format !== undefined) return FORMATS[format].open(resolve(path), path);
+  const known = NAMES.map((name) => FORMATS[name].extensions.join(" or "));
+  throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected a weights file (${known.join(", ")})`, { file: path });
+}
+
+function formatInside(path: string): FormatName | undefined {
+  if (PICKLE_NAME.test(path)) {
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", "pickle files are never opened, expected safetensors", {
+      file: path,
+      hint: "pickle files can run code: save the weights as safetensors where the model was made",
+    });
+  }
+  const start = withFile(path, ({ fd, identity }) => {
+    const bytes = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
+    readFullySync(fd, bytes, 0, path);
+    return bytes;
   });
+  const format = NAMES.find((name) => FORMATS[name].detect(start));
+  if (format === undefined) assertNotLookAlike(start, path);
+  return format;
 }

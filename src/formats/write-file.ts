@@ -1,11 +1,14 @@
 /**
- * Positional writes that are complete or an error: loops on short writes, retries what the system asks to retry.
+ * Writes that are complete or an error: loops on short writes, retries what the system asks to retry.
  */
 
-import { openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { FileError, toFileError } from "../core/errors.ts";
 import { MAX_IO_BYTES } from "../core/limits.ts";
-import { isTransient } from "./byte-source.ts";
+import { isTransient, readFullySync, withFile } from "./byte-source.ts";
+
+/** Bytes of one step of a copy. */
+const COPY_BYTES = 4 * 1024 * 1024;
 
 /** Opens a file that a stage has created, for positional writes. */
 export function openForWriteSync(path: string): number {
@@ -30,5 +33,35 @@ export function writeAllSync(fd: number, bytes: Uint8Array, position: number, pa
     }
     if (count === 0) throw new FileError("IO_FAILED", "the system wrote nothing", { file: path });
     done += count;
+  }
+}
+
+/** Fills a file that a stage has created with these bytes or this text. */
+export function fillFileSync(path: string, content: Uint8Array | string): void {
+  withFileToWrite(path, (fd) => {
+    writeAllSync(fd, typeof content === "string" ? new TextEncoder().encode(content) : content, 0, path);
+  });
+}
+
+/** Fills a file that a stage has created with another file's bytes; mode and times are not taken over. */
+export function copyIntoSync(source: string, path: string): void {
+  withFileToWrite(path, (target) => {
+    withFile(source, ({ fd, identity }) => {
+      const chunk = new Uint8Array(Math.min(COPY_BYTES, identity.size));
+      for (let position = 0; position < identity.size; position += chunk.length) {
+        const bytes = chunk.subarray(0, Math.min(chunk.length, identity.size - position));
+        readFullySync(fd, bytes, position, source);
+        writeAllSync(target, bytes, position, path);
+      }
+    });
+  });
+}
+
+function withFileToWrite(path: string, use: (fd: number) => void): void {
+  const fd = openForWriteSync(path);
+  try {
+    use(fd);
+  } finally {
+    closeSync(fd);
   }
 }

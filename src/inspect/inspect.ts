@@ -79,7 +79,7 @@ export type InspectReport = InspectedAdapter | InspectedModel;
 
 /** Describes what a path holds. @throws typed errors, as a merge would for the same file */
 export async function inspect({ path }: InspectOptions): Promise<InspectReport> {
-  return (await isAdapter(path)) ? inspectAdapter(path) : inspectModel(path);
+  return isAdapter(path) ? inspectAdapter(path) : inspectModel(path);
 }
 
 async function inspectAdapter(path: string): Promise<InspectedAdapter> {

@@ -3,9 +3,11 @@
  * everything else as it was.
  */
 
-import { readFileSync } from "node:fs";
 import { replaceJsonValue } from "../core/json-edit.ts";
 import type { JsonValue } from "../core/json.ts";
+import { decodeUtf8 } from "../core/json-parser.ts";
+import { MAX_CONFIG_BYTES } from "../core/limits.ts";
+import { readSmallFile } from "../formats/byte-source.ts";
 import type { Model } from "../formats/model.ts";
 import type { OutputFile } from "./output-layout.ts";
 import type { MergePlan } from "./plan.ts";
@@ -17,7 +19,7 @@ const CONFIG_DTYPES = { f32: "float32", f16: "float16", bf16: "bfloat16" } as co
 export function editConfig(model: Model, plan: MergePlan, dtype: "keep" | keyof typeof CONFIG_DTYPES): string | undefined {
   const path = model.smallFiles.get("config.json");
   if (path === undefined || model.config === undefined) return undefined;
-  const original = readFileSync(path, "utf8");
+  const original = decodeUtf8(readSmallFile(path, MAX_CONFIG_BYTES).bytes, path);
   let text = original;
   // Multimodal configs keep the language model's entries in a section of their own.
   const sections: (readonly string[])[] = [[], ["text_config"]];

@@ -5,6 +5,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { InterruptedError, MemoryError } from "../core/errors.ts";
+import { disableTelemetry } from "../engine/telemetry.ts";
 import type { Job } from "./jobs.ts";
 import type { JobResults, WorkerSettings } from "./worker.ts";
 import { type PackedError, unpackError } from "./worker-errors.ts";
@@ -61,6 +62,7 @@ export class WorkerPool {
   }
 
   #start(): Worker {
+    disableTelemetry();
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: this.#settings });
     worker.setMaxListeners(0);
     // Listeners of the job in flight report it; without one it would be an uncaught exception.

@@ -13,7 +13,7 @@ const { WebAssembly } = globalThis as unknown as {
 
 const OPERATIONS = ["accumulate", "multiply"] as const;
 
-/** [m, k, n]: single rows, columns and ranks, empty ones, and sizes on both sides of one run's rows. */
+/** [m, k, n]: single rows, columns and ranks, empty ones. */
 const SIZES = [
   [1, 1, 1],
   [1, 1, 9],

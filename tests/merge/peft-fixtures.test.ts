@@ -26,7 +26,7 @@ interface Case {
   readonly changed: readonly string[];
   readonly added: readonly string[];
   readonly config: Record<string, unknown>;
-  readonly options?: { readonly expertOrder?: "expert-major" };
+  readonly options?: { readonly expert_major?: true };
 }
 
 const cases = readdirSync(CASES).map((name): [string, Case] => [
@@ -38,7 +38,7 @@ function optionsOf(name: string, { base, adapters, options }: Case) {
   return {
     base: join(CASES, name, base),
     adapters: adapters.map(({ path, weight }) => ({ path: join(CASES, name, path), weight })),
-    ...options,
+    ...(options?.expert_major && { expertOrder: "expert-major" as const }),
   };
 }
 

@@ -99,7 +99,7 @@ export function tiedEmbedding(
   const { input: storedInput, output, outputIsStored } = ends;
   // A head may be the only end that is stored.
   const input = storedInput ?? (outputIsStored ? inputFor(output) : undefined);
-  if (input === undefined || !configTies(model.config, types, storedInput === undefined || !outputIsStored)) {
+  if (input === undefined || !configTies(model.config, types, input, storedInput === undefined || !outputIsStored)) {
     return undefined;
   }
   const [first, second] = [tensors.get(input), tensors.get(output)];
@@ -109,8 +109,14 @@ export function tiedEmbedding(
   return { input, output };
 }
 
-function configTies(config: JsonObject | undefined, types: ReadonlySet<string>, oneEndOnly: boolean): boolean {
-  if (config === undefined) return oneEndOnly;
+function configTies(
+  config: JsonObject | undefined,
+  types: ReadonlySet<string>,
+  input: string,
+  oneEndOnly: boolean,
+): boolean {
+  // Without a config only the names of decoders speak for a head that is missing because it is tied.
+  if (config === undefined) return oneEndOnly && /(?:^|\.)(?:embed_tokens|wte)\.weight$/.test(input);
   const inner = ["text_config", "thinker_config", "llm_config", "decoder"].map((key) => config.get(key));
   const objects = [config, ...inner.filter((value) => value instanceof Map)] as JsonObject[];
   const said = objects.map((object) => object.get("tie_word_embeddings")).filter((value) => typeof value === "boolean");

@@ -30,7 +30,7 @@ export function isSpace(codePoint: number, ascii: boolean): boolean {
 }
 
 /** Both spellings of a letter fold to one code point: simple lower case, then Python's groups of special cases. */
-export function fold(codePoint: number, ascii: boolean): number {
+function fold(codePoint: number, ascii: boolean): number {
   if (codePoint < 128 || ascii) {
     return codePoint >= 0x41 && codePoint <= 0x5a ? codePoint + 32 : codePoint;
   }

@@ -7,7 +7,7 @@ import { type CharacterTest, isDigit, isSpace, isWord } from "./characters.ts";
 import type { PatternCursor } from "./cursor.ts";
 import type { Position } from "./syntax.ts";
 
-export type Escape =
+type Escape =
   | { readonly kind: "literal"; readonly codePoint: number }
   | { readonly kind: "category"; readonly test: CharacterTest }
   | { readonly kind: "position"; readonly position: Position };

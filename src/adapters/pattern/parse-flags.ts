@@ -6,7 +6,7 @@
 import type { PatternCursor } from "./cursor.ts";
 import type { Flags } from "./syntax.ts";
 
-export interface FlagChange {
+interface FlagChange {
   /** `global`: for the whole pattern; `group`: a group follows that it holds for. */
   readonly scope: "global" | "group";
   readonly apply: (flags: Flags) => Flags;

@@ -55,7 +55,7 @@ function parseSequence(context: Context, scoped: Flags | undefined, depth: numbe
     if (token.startsWith("\\")) {
       const parsed = parseEscape(cursor, token, flags.ascii);
       if (parsed.kind === "position") items.push(position(parsed.position, flags));
-      else items.push(character(parsed.kind === "literal" ? literalTest(parsed.codePoint, flags) : parsed.test));
+      else items.push(parsed.kind === "literal" ? literal(parsed.codePoint, flags) : character(parsed.test));
     } else if (token === "[") {
       items.push(parseClass(cursor, flags));
     } else if (token === ".") {
@@ -69,7 +69,7 @@ function parseSequence(context: Context, scoped: Flags | undefined, depth: numbe
       if (group !== undefined) items.push(group);
     } else {
       const range = parseRange(cursor, token);
-      if (range === undefined) items.push(character(literalTest(token.codePointAt(0) ?? 0, flags)));
+      if (range === undefined) items.push(literal(token.codePointAt(0) ?? 0, flags));
       else items.push(parseRepeat(cursor, items.pop(), range));
     }
   }
@@ -163,6 +163,11 @@ function closeGroup(
 
 function character(test: CharacterTest): Syntax {
   return { kind: "character", test, cost: 1 };
+}
+
+function literal(codePoint: number, flags: Flags): Syntax {
+  const node = { kind: "character" as const, test: literalTest(codePoint, flags), cost: 1 };
+  return flags.ignoreCase ? node : { ...node, literal: String.fromCodePoint(codePoint) };
 }
 
 function position(where: Position, flags: Flags): Syntax {

@@ -8,6 +8,7 @@ import { UnsupportedError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
 import { parsePattern } from "./parse.ts";
 import { compileProgram, MAX_PROGRAM, type Program } from "./program.ts";
+import { requiredText } from "./required-text.ts";
 import { type Match, OutOfSteps, run, type StepBudget } from "./run.ts";
 
 export interface Pattern {
@@ -28,7 +29,9 @@ export const MAX_PATTERN_STEPS = 100_000_000;
  * @throws {UnsupportedError} UNSUPPORTED_PATTERN a construct that needs backtracking, or too much work
  */
 export function compilePattern(source: string, budget: StepBudget, details: ErrorDetails = {}): Pattern {
-  const program = compileProgram(parsePattern(source, details));
+  const syntax = parsePattern(source, details);
+  const required = requiredText(syntax);
+  const program = compileProgram(syntax);
   if (program === undefined) {
     throw new UnsupportedError("UNSUPPORTED_PATTERN", `pattern ${quote(source)} is too large`, {
       ...details,
@@ -41,6 +44,7 @@ export function compilePattern(source: string, budget: StepBudget, details: Erro
   };
 
   function runChecked(compiled: Program, text: string, whole: boolean): Match | undefined {
+    if (!text.includes(required)) return undefined;
     try {
       return run(compiled, text, whole, budget);
     } catch (error) {

@@ -7,7 +7,7 @@
 import type { CharacterTest } from "./characters.ts";
 import { fixedWidth, type Position, type Syntax } from "./syntax.ts";
 
-export type Instruction =
+type Instruction =
   | { readonly op: "character"; readonly test: CharacterTest; readonly cost: number }
   /** Tries `first` before `second`. */
   | { readonly op: "split"; first: number; second: number }
@@ -35,7 +35,7 @@ export interface Look {
 export type Program = readonly Instruction[];
 
 /** The one group whose text is read back. */
-export const CAPTURED_GROUP = "idx";
+const CAPTURED_GROUP = "idx";
 
 /** Instructions of one program. Real patterns need about 100. */
 export const MAX_PROGRAM = 20_000;

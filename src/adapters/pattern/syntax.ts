@@ -21,8 +21,8 @@ export type Position =
   | "not-word-boundary";
 
 export type Syntax =
-  /** One character; `cost`: how many comparisons the test may take. */
-  | { readonly kind: "character"; readonly test: CharacterTest; readonly cost: number }
+  /** One character; `cost`: how many comparisons the test may take; `literal`: where it is just this one. */
+  | { readonly kind: "character"; readonly test: CharacterTest; readonly cost: number; readonly literal?: string }
   | { readonly kind: "sequence"; readonly items: readonly Syntax[] }
   | { readonly kind: "choice"; readonly options: readonly Syntax[] }
   | {

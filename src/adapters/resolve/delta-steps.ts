@@ -38,6 +38,9 @@ export function weightSteps(module: AdapterModule, layer: Layer, placement: Plac
     return [delta.kind === "loha" ? hadamardStep(delta, placement, scale) : kroneckerStep(delta, placement, scale)];
   }
   const { rank } = module;
+  checkLength(delta.down, rank * layer.inputs, `elements of a factor of rank ${rank}`);
+  checkLength(delta.up, rank * layer.outputs, `elements of a factor of rank ${rank}`);
+  if (delta.diagonal !== undefined) checkLength(delta.diagonal, rank, "diagonal elements");
   const up = matrixOf(delta.up, layer.outputs, rank);
   const down = matrixOf(delta.down, rank, layer.inputs);
   const steps: Step[] = [];

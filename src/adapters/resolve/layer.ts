@@ -2,7 +2,7 @@
  * The layer that a module adapts: which tensors of the base hold its weight, and how.
  */
 
-import { formatShape } from "../../core/shape.ts";
+import { formatShape, sameShape } from "../../core/shape.ts";
 import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
@@ -60,8 +60,8 @@ function findLayer(
 }
 
 function checkSize(module: AdapterModule, size: FactorSize, layer: Layer): void {
-  if (size.outputs === layer.outputs && size.inputs === layer.inputs) return;
   const tensor = layer.placements[0]?.tensor;
+  if (size.outputs === layer.outputs && size.inputs === layer.inputs && sameKernel(module, tensor)) return;
   const grouped = groupsOf(module, tensor, size, layer);
   if (grouped !== undefined) {
     throw problem(`a convolution with groups (${grouped}) has no merged weight, PEFT refuses it too`);
@@ -70,6 +70,13 @@ function checkSize(module: AdapterModule, size: FactorSize, layer: Layer): void 
     `shapes do not fit: the adapter is for ${size.outputs} outputs and ${size.inputs} inputs, expected ${layer.outputs} and ${layer.inputs}` +
       (tensor === undefined ? "" : ` of ${quote(tensor.name)} ${formatShape(tensor.shape)}`),
   );
+}
+
+/** Equal products of other dimensions are no fit: [rank, 8, 3, 3] is not for [out, 4, 6, 3]. */
+function sameKernel({ delta }: AdapterModule, tensor: TensorData | undefined): boolean {
+  if (delta.kind !== "lora" || tensor === undefined) return true;
+  const [own, other] = [delta.down.shape.slice(1), tensor.shape.slice(1)];
+  return own.length === 1 || other.length === 1 || sameShape(own, other);
 }
 
 /** PEFT's `down` reads all channels, the weight of a grouped convolution has those of one group. */
@@ -82,7 +89,8 @@ function groupsOf(
   if (delta.kind !== "lora" || tensor === undefined || tensor.shape.length <= 2) return undefined;
   const [, channels = 0, ...kernel] = delta.down.shape;
   const [, ownChannels = 0, ...ownKernel] = tensor.shape;
-  const sameKernel = kernel.length === ownKernel.length && kernel.every((length, axis) => length === ownKernel[axis]);
-  if (!sameKernel || size.outputs !== layer.outputs || ownChannels === 0) return undefined;
+  const hasSameKernel =
+    kernel.length === ownKernel.length && kernel.every((length, axis) => length === ownKernel[axis]);
+  if (!hasSameKernel || size.outputs !== layer.outputs || ownChannels === 0) return undefined;
   return channels > ownChannels && channels % ownChannels === 0 ? channels / ownChannels : undefined;
 }

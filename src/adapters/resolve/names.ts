@@ -51,7 +51,7 @@ export class NameIndex {
     this.#byEnd ??= this.#index((name) => ends(applyRenames(name, this.#renames)));
     const longer = this.#byEnd.get(running) ?? [];
     const byRunningName = this.#byRunningName;
-    const shorter = ends(running).flatMap((end) => byRunningName.get(end) ?? []);
+    const shorter = ends(running).flatMap((end) => (losesTower(running, end) ? [] : (byRunningName.get(end) ?? [])));
     return matchOf([...longer, ...shorter]);
   }
 
@@ -88,7 +88,7 @@ function withoutWrappers(name: string): string {
   return [...kept, ...parts.slice(prefix.length)].join(".");
 }
 
-/** The name without its first part, without its first two … A tower's own name must not get lost: at least two stay. */
+/** The name without its first part, without its first two …; at least two stay. */
 function ends(name: string): string[] {
   const parts = name.split(".");
   const out: string[] = [];
@@ -96,4 +96,9 @@ function ends(name: string): string[] {
     out.push(parts.slice(missing).join("."));
   }
   return out;
+}
+
+/** `vision_tower.encoder.layers.0.x` is not `encoder.layers.0.x` of a base that may hold text only. */
+function losesTower(name: string, end: string): boolean {
+  return /vision|visual|image|audio|speech/.test(name.slice(0, name.length - end.length));
 }

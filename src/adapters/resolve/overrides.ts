@@ -34,12 +34,11 @@ export function overrideEdit({ name, value }: Override, context: ResolveContext)
 }
 
 /** Not inside a layer, and nothing else of its outermost module is in the base: `score.weight`, `classifier.dense.bias`. */
-function isNewHead(name: string, { names, model }: ResolveContext): boolean {
+function isNewHead(name: string, { model }: ResolveContext): boolean {
   const parts = name.split(".");
   const [head = ""] = parts;
   if (parts.length < 2 || parts.length > 4 || parts.some((part) => /^\d+$/.test(part) && part !== parts[1]))
     return false;
-  if (names.find(`${head}.weight`).kind !== "none" && parts.length > 2) return false;
   for (const tensor of model.store.tensors.keys()) if (tensor.startsWith(`${head}.`)) return false;
   return !WRAPPERS_OF_MODELS.has(head);
 }

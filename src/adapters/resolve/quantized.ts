@@ -11,7 +11,7 @@ import type { Model } from "../../formats/model.ts";
 import type { NameIndex } from "./names.ts";
 
 /** Instead of `weight`. */
-const REPLACEMENTS = ["qweight", "weight_packed", "weight.quant_state.bitsandbytes__nf4"];
+const REPLACEMENTS = ["qweight", "weight_packed", "W_q", "weight._data"];
 
 /** Beside `weight`; f8 weights without any of these are plain numbers. */
 const COMPANIONS = [

@@ -79,16 +79,22 @@ function withBothEnds(stored: ReadonlyMap<string, TensorData>, { tie }: Architec
 
 /** Two modules on one tensor, or a module on a replaced tensor, are names that were matched too freely. */
 function reportCollisions({ edits, report }: ResolveContext): void {
-  const owners = new Map<string, string>();
+  const owners = new Map<string, TensorEdit>();
   for (const edit of edits) {
     if (isPartial(edit)) continue;
     const { tensor, module, replacement } = edit;
     const owner = owners.get(tensor);
-    owners.set(tensor, module);
-    if (owner === undefined) continue;
+    owners.set(tensor, edit);
+    if (owner === undefined || isTrainedBias(owner, edit)) continue;
     const what = replacement === undefined ? "changes" : "replaces";
-    report.problems.push(`${quote(module)}: ${what} ${quote(tensor)}, which ${quote(owner)} changes too`);
+    report.problems.push(`${quote(module)}: ${what} ${quote(tensor)}, which ${quote(owner.module)} changes too`);
   }
+}
+
+/** A bias that was trained as a whole and has a `lora_bias` on top. */
+function isTrainedBias(first: TensorEdit, second: TensorEdit): boolean {
+  const added = second.steps.length > 0 && second.steps.every((step) => step.kind === "add");
+  return first.replacement !== undefined && first.steps.length === 0 && second.replacement === undefined && added;
 }
 
 /** Leaves room for others: single rows, and deltas of a part of the tensor. */

@@ -72,7 +72,9 @@ export function dtypeOrdinal(dtype: Dtype): number {
   return name === undefined ? -1 : NAMES.indexOf(name);
 }
 
+const BY_NAME: ReadonlyMap<string, Dtype> = new Map(Object.entries(SAFETENSORS_DTYPES));
+
 /** Exact, case-sensitive match. */
 export function parseDtype(name: string): Dtype | undefined {
-  return NAMES.includes(name as SafetensorsDtype) ? SAFETENSORS_DTYPES[name as SafetensorsDtype] : undefined;
+  return BY_NAME.get(name);
 }

@@ -7,13 +7,14 @@
  */
 
 import { DTYPE_BITS, type Dtype } from "../../core/dtype.ts";
-import { FormatError, type FormatCode } from "../../core/errors.ts";
+import { type FormatCode, FormatError } from "../../core/errors.ts";
 import type { JsonObject, JsonValue } from "../../core/json.ts";
 import { parseJsonMembers } from "../../core/json-parser.ts";
 import { MAX_SAFETENSORS_HEADER_BYTES, MAX_TENSOR_RANK } from "../../core/limits.ts";
 import { elementCount, formatShape, type Shape } from "../../core/shape.ts";
-import { escapeText, quote } from "../../core/text.ts";
+import { quote } from "../../core/text.ts";
 import { parseDtype, SAFETENSORS_DTYPES } from "./dtype.ts";
+import { HeaderOddities } from "./header-oddities.ts";
 
 /** Bytes of the length in front of the header. */
 export const LENGTH_BYTES = 8;
@@ -57,71 +58,82 @@ export function parseHeaderLength(prefix: Uint8Array, fileBytes: number, file: s
 export function parseHeader(json: Uint8Array, dataBytes: number, file: string): Header {
   if (json.length === 0) throw new FormatError("INVALID_JSON", "the header is empty", { file });
   if (json.at(-1) === 0) {
-    throw new FormatError("INVALID_JSON", "the header is padded with NUL instead of spaces", {
+    throw new FormatError("INVALID_JSON", "the header is padded with NUL, expected spaces", {
       file,
       hint: "the program that wrote it is at fault; load and save it again with Python's safetensors",
     });
   }
   const tensors: HeaderTensor[] = [];
-  const warnings: string[] = [];
+  const oddities = new HeaderOddities(file);
   let metadata: ReadonlyMap<string, string> = new Map();
   parseJsonMembers(json, { file, sizesOnly: true }, (key, value) => {
-    if (key === "__metadata__") metadata = parseMetadata(value, file, warnings);
-    else tensors.push(parseEntry(key, value, file, warnings));
+    if (key === "__metadata__") metadata = parseMetadata(value, file, oddities);
+    else tensors.push(parseEntry(key, value, file, oddities));
   });
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkLayout(tensors, dataBytes, file);
-  return { tensors, metadata, warnings };
+  return { tensors, metadata, warnings: oddities.lines() };
 }
 
-function parseMetadata(value: JsonValue, file: string, warnings: string[]): ReadonlyMap<string, string> {
+function parseMetadata(value: JsonValue, file: string, oddities: HeaderOddities): ReadonlyMap<string, string> {
   const metadata = new Map<string, string>();
   if (value === null) {
-    warnings.push(`${escapeText(file)}: __metadata__ is null`);
+    oddities.nullMetadata = true;
     return metadata;
   }
-  if (!(value instanceof Map)) throw invalid("INVALID_METADATA", "__metadata__", "expected a map of strings", file);
+  if (!(value instanceof Map)) {
+    throw invalid("INVALID_METADATA", "__metadata__", `expected a map of strings, got ${describe(value)}`, file);
+  }
   for (const [key, text] of value as JsonObject) {
     if (typeof text !== "string") {
-      throw invalid("INVALID_METADATA", "__metadata__", `${quote(key)} must be a string`, file);
+      const problem = `${quote(key)} must be a string, got ${describe(text)}`;
+      throw invalid("INVALID_METADATA", "__metadata__", problem, file);
     }
     metadata.set(key, text);
   }
   return metadata;
 }
 
-const FIELDS: ReadonlySet<string> = new Set(["dtype", "shape", "data_offsets"]);
-
-function parseEntry(name: string, value: JsonValue, file: string, warnings: string[]): HeaderTensor {
-  if (!(value instanceof Map)) throw invalid("INVALID_JSON", name, "expected dtype, shape and data_offsets", file);
+function parseEntry(name: string, value: JsonValue, file: string, oddities: HeaderOddities): HeaderTensor {
+  if (!(value instanceof Map)) {
+    const problem = `expected an object with dtype, shape and data_offsets, got ${describe(value)}`;
+    throw invalid("INVALID_JSON", name, problem, file);
+  }
   const entry = value as JsonObject;
-  for (const key of entry.keys()) {
-    if (!FIELDS.has(key)) warnings.push(`${escapeText(file)}: ${quote(name)}: unknown field ${quote(key)}`);
+  const dtype = toDtype(entry.get("dtype"), name, file);
+  const shape = toSizes(entry.get("shape"));
+  if (shape === undefined) {
+    const problem = `shape must be a list of whole numbers up to 2^53 - 1, got ${describe(entry.get("shape"))}`;
+    throw invalid("INVALID_SHAPE", name, problem, file);
   }
-  const dtypeName = entry.get("dtype");
-  const dtype = typeof dtypeName === "string" ? parseDtype(dtypeName) : undefined;
-  if (dtype === undefined) {
-    const got = typeof dtypeName === "string" ? quote(dtypeName) : "none";
-    const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
-    throw invalid("INVALID_DTYPE", name, `unknown dtype, expected one of ${known}, got ${got}`, file);
-  }
-  const shape = parseSizes(entry.get("shape"));
-  if (shape === undefined) throw invalid("INVALID_SHAPE", name, "shape must be a list of whole numbers", file);
   if (shape.length > MAX_TENSOR_RANK) {
     throw invalid("INVALID_SHAPE", name, `expected at most ${MAX_TENSOR_RANK} dimensions, got ${shape.length}`, file);
   }
-  const [begin, end, ...more] = parseSizes(entry.get("data_offsets")) ?? [];
-  if (begin === undefined || end === undefined || more.length > 0 || end < begin) {
-    throw invalid("INVALID_OFFSETS", name, "data_offsets must be two whole numbers [begin, end], begin ≤ end", file);
+  const offsets = toSizes(entry.get("data_offsets"));
+  const [begin = 0, end = -1] = offsets ?? [];
+  if (offsets?.length !== 2 || end < begin) {
+    const got = describe(entry.get("data_offsets"));
+    const problem = `data_offsets must be whole numbers [begin, end] with begin <= end up to 2^53 - 1, got ${got}`;
+    throw invalid("INVALID_OFFSETS", name, problem, file);
   }
-  checkSize({ name, dtype, shape, begin, end }, file);
-  return { name, dtype, shape, begin, end };
+  const tensor = { name, dtype, shape, begin, end };
+  checkSize(tensor, file);
+  oddities.look(name, entry);
+  return tensor;
+}
+
+function toDtype(value: JsonValue | undefined, name: string, file: string): Dtype {
+  const dtype = typeof value === "string" ? parseDtype(value) : undefined;
+  if (dtype !== undefined) return dtype;
+  const known = Object.keys(SAFETENSORS_DTYPES).join(", ");
+  throw invalid("INVALID_DTYPE", name, `unknown dtype, expected one of ${known}, got ${describe(value)}`, file);
 }
 
 /** A list of plain unsigned integers up to 2^53 − 1. */
-function parseSizes(value: JsonValue | undefined): number[] | undefined {
+function toSizes(value: JsonValue | undefined): readonly number[] | undefined {
   if (!Array.isArray(value)) return undefined;
-  return value.every((item) => Number.isSafeInteger(item)) ? (value as number[]) : undefined;
+  for (const item of value) if (!Number.isSafeInteger(item)) return undefined;
+  return value as number[];
 }
 
 function checkSize({ name, dtype, shape, begin, end }: HeaderTensor, file: string): void {
@@ -143,28 +155,40 @@ function checkSize({ name, dtype, shape, begin, end }: HeaderTensor, file: strin
 function checkLayout(tensors: readonly HeaderTensor[], dataBytes: number, file: string): void {
   let end = 0;
   let previous = "";
+  let cut: string | undefined;
   for (const tensor of tensors) {
     const offsets = `data_offsets [${tensor.begin}, ${tensor.end}]`;
     if (tensor.begin > end) {
       throw invalid("DATA_GAP", tensor.name, `${offsets} leave a gap, expected start ${end}`, file);
     }
     if (tensor.begin < end) {
-      throw invalid("DATA_OVERLAP", tensor.name, `${offsets} overlap ${quote(previous)}, which ends at ${end}`, file);
+      const shared = Math.min(end, tensor.end) - tensor.begin;
+      const problem = `${offsets} overlap ${quote(previous)}, which ends at ${end}, by ${shared} bytes`;
+      throw invalid("DATA_OVERLAP", tensor.name, problem, file);
     }
-    if (tensor.end > dataBytes) {
-      const problem = `${offsets} reach past the file, which holds ${dataBytes} bytes of data`;
-      throw new FormatError("DATA_TRUNCATED", problem, {
-        file,
-        subject: tensor.name,
-        hint: "the download may be incomplete",
-      });
-    }
+    if (tensor.end > dataBytes) cut ??= tensor.name;
     end = tensor.end;
     previous = tensor.name;
+  }
+  if (cut !== undefined) {
+    const problem = `the data ends early, expected ${end} bytes after the header, got ${dataBytes}`;
+    throw new FormatError("DATA_TRUNCATED", problem, { file, subject: cut, hint: "the download may be incomplete" });
   }
   if (end < dataBytes) {
     throw new FormatError("TRAILING_DATA", `${dataBytes - end} bytes follow the last tensor, expected none`, { file });
   }
+}
+
+function describe(value: JsonValue | undefined): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") return quote(value);
+  if (Array.isArray(value)) {
+    const flat = value.length <= 8 && !value.some((item) => typeof item === "object");
+    return flat ? `[${value.map(describe).join(", ")}]` : `a list of ${value.length}`;
+  }
+  if (value instanceof Map) return "an object";
+  if (Number.isNaN(value)) return "a number that is no plain unsigned integer";
+  return value === Number.POSITIVE_INFINITY ? "a number above 2^53 - 1" : String(value);
 }
 
 function invalid(code: FormatCode, subject: string, problem: string, file: string): FormatError {

@@ -3,8 +3,8 @@
  */
 
 import { FormatError } from "../../core/errors.ts";
-import { DETECTION_BYTES, assertNotLookAlike } from "../detect.ts";
-import { readFullySync, withFile } from "../byte-source.ts";
+import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
+import { assertNotLookAlike, DETECTION_BYTES } from "../detect.ts";
 import type { TensorData, TensorStore } from "../tensor-store.ts";
 import { LENGTH_BYTES, parseHeader, parseHeaderLength } from "./header.ts";
 
@@ -16,7 +16,7 @@ import { LENGTH_BYTES, parseHeader, parseHeaderLength } from "./header.ts";
  * @throws {FormatError} for anything that the specification forbids
  */
 export function openSafetensors(path: string, shownPath = path): TensorStore {
-  return withFile(path, ({ fd, identity }) => {
+  const read = ({ fd, identity }: OpenFile): TensorStore => {
     const start = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
     readFullySync(fd, start, 0, shownPath);
     if (start.length === 0) {
@@ -39,6 +39,7 @@ export function openSafetensors(path: string, shownPath = path): TensorStore {
       tensors.set(name, { name, dtype, shape, byteLength: end - begin, source });
     }
     const { metadata, warnings } = header;
-    return { path: shownPath, tensors, metadata, files: [{ ...identity, path }], warnings };
-  });
+    return { path: shownPath, tensors, metadata, files: [identity], warnings };
+  };
+  return withFile(path, read, shownPath);
 }

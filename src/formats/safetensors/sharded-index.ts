@@ -15,6 +15,7 @@ export interface ShardedIndex {
   readonly shardOf: ReadonlyMap<string, string>;
   /** Names of the shards, sorted. */
   readonly shards: readonly string[];
+  /** What `metadata.total_size` says, where it is a number. */
   readonly totalBytes: number | undefined;
   readonly identity: FileIdentity;
 }
@@ -26,10 +27,10 @@ const PLAIN_NAME = /^(?!\.{1,2}$)[^/\\:\0]{1,255}$/;
 export function readShardedIndex(path: string, shownPath = path): ShardedIndex {
   const invalid = (problem: string, subject?: string) =>
     new FormatError("INVALID_INDEX", problem, { file: shownPath, ...(subject === undefined ? {} : { subject }) });
-  const { bytes, identity } = readSmallFile(path, MAX_INDEX_BYTES);
+  const { bytes, identity } = readSmallFile(path, MAX_INDEX_BYTES, shownPath);
   const index = parseJsonObject(bytes, { file: shownPath });
   const map = index.get("weight_map");
-  if (!(map instanceof Map) || map.size === 0) throw invalid("expected a weight_map of tensor names to shards");
+  if (!(map instanceof Map) || map.size === 0) throw invalid("weight_map must map tensor names to shards");
   const shardOf = new Map<string, string>();
   for (const [name, shard] of map as JsonObject) {
     if (typeof shard !== "string" || !PLAIN_NAME.test(shard)) {
@@ -67,12 +68,13 @@ export function checkIndex(index: ShardedIndex, stores: ReadonlyMap<string, Tens
       bytes += tensor.byteLength;
       const owner = index.shardOf.get(tensor.name);
       if (owner === undefined) problems.push(`${quote(tensor.name)} in ${quote(shard)} is not in the index`);
-      else if (owner !== shard) problems.push(`${quote(tensor.name)} is in ${quote(shard)}, too, and not only in ${quote(owner)}`);
+      else if (owner !== shard) problems.push(`${quote(tensor.name)} is in ${quote(shard)}, expected ${quote(owner)}`);
     }
   }
   if (problems.length > 0) {
     throw new FormatError("INVALID_INDEX", `index and shards contradict each other: ${summarise(problems)}`, { file });
   }
-  if (index.totalBytes === undefined || index.totalBytes === bytes) return [];
-  return [`${escapeText(file)}: total_size says ${index.totalBytes} bytes, the shards hold ${bytes}`];
+  if (index.totalBytes === bytes) return [];
+  const said = index.totalBytes === undefined ? "no number" : `${index.totalBytes} bytes`;
+  return [`${escapeText(file)}: total_size says ${said}, the shards hold ${bytes} bytes`];
 }

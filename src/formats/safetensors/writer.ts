@@ -5,11 +5,13 @@
  * padded with spaces to a multiple of 8; data without gaps.
  */
 
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { DTYPE_BITS, type Dtype } from "../../core/dtype.ts";
-import { FormatError, UnsupportedError } from "../../core/errors.ts";
+import { FormatError, toFileError, UnsupportedError } from "../../core/errors.ts";
 import { MAX_SAFETENSORS_HEADER_BYTES } from "../../core/limits.ts";
 import { elementCount, formatShape, type Shape } from "../../core/shape.ts";
+import { compareCodePoints, isWellFormed } from "../../core/text.ts";
+import { writeAllSync } from "../write-file.ts";
 import { dtypeOrdinal, SAFETENSORS_NAMES } from "./dtype.ts";
 import { LENGTH_BYTES } from "./header.ts";
 
@@ -23,16 +25,22 @@ export interface HeaderEntry {
  * Length prefix, JSON and padding for tensors in the given order; their data follow it in that order.
  *
  * @throws {UnsupportedError} UNSUPPORTED_DTYPE for a dtype that the format lacks
- * @throws {FormatError} HEADER_TOO_LARGE, INVALID_SHAPE for bytes that do not come out whole
+ * @throws {FormatError} HEADER_TOO_LARGE; DUPLICATE_KEY for a name that stands twice or is reserved; INVALID_UTF8 for half
+ *   a surrogate pair; INVALID_SHAPE for bytes that do not come out whole
  */
 export function encodeHeader(entries: readonly HeaderEntry[], metadata: ReadonlyMap<string, string>): Uint8Array {
   const members: string[] = [];
   if (metadata.size > 0) {
-    const sorted = [...metadata].sort(([a], [b]) => compareUtf8(a, b));
+    const sorted = [...metadata].sort(([a], [b]) => compareCodePoints(a, b));
     members.push(`"__metadata__":{${sorted.map(([key, text]) => `${jsonString(key)}:${jsonString(text)}`).join(",")}}`);
   }
+  const names = new Set(["__metadata__"]);
   let begin = 0;
   for (const { name, dtype, shape } of entries) {
+    if (names.has(name)) {
+      throw new FormatError("DUPLICATE_KEY", "the name is reserved or stands twice", { subject: name });
+    }
+    names.add(name);
     const end = begin + byteLength({ name, dtype, shape });
     const code = SAFETENSORS_NAMES[dtype];
     if (code === undefined) {
@@ -44,7 +52,8 @@ export function encodeHeader(entries: readonly HeaderEntry[], metadata: Readonly
   const json = new TextEncoder().encode(`{${members.join(",")}}`);
   const padded = Math.ceil(json.length / 8) * 8;
   if (padded > MAX_SAFETENSORS_HEADER_BYTES) {
-    throw new FormatError("HEADER_TOO_LARGE", `the header would take ${padded} bytes, the format allows 100000000`);
+    const problem = `the header takes ${padded} bytes, expected at most ${MAX_SAFETENSORS_HEADER_BYTES}`;
+    throw new FormatError("HEADER_TOO_LARGE", problem);
   }
   const header = new Uint8Array(LENGTH_BYTES + padded).fill(0x20);
   new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
@@ -54,17 +63,38 @@ export function encodeHeader(entries: readonly HeaderEntry[], metadata: Readonly
 
 /** The reference's order: dtype by alignment, descending, then the name's UTF-8 bytes. */
 export function canonicalOrder<Entry extends HeaderEntry>(entries: readonly Entry[]): Entry[] {
-  return [...entries].sort((a, b) => dtypeOrdinal(b.dtype) - dtypeOrdinal(a.dtype) || compareUtf8(a.name, b.name));
+  return [...entries].sort((a, b) => dtypeOrdinal(b.dtype) - dtypeOrdinal(a.dtype) || compareCodePoints(a.name, b.name));
 }
 
-/** Writes a small file whole, in canonical order. */
+/** Writes tensors that are in memory, in canonical order; an existing file is replaced. Publishing is up to the caller. */
 export function writeSafetensors(
   path: string,
   tensors: readonly (HeaderEntry & { readonly bytes: Uint8Array })[],
   metadata: ReadonlyMap<string, string>,
 ): void {
   const ordered = canonicalOrder(tensors);
-  writeFileSync(path, Buffer.concat([encodeHeader(ordered, metadata), ...ordered.map(({ bytes }) => bytes)]));
+  const header = encodeHeader(ordered, metadata);
+  for (const tensor of ordered) assertWhole(tensor, path);
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, "w");
+    let position = 0;
+    for (const bytes of [header, ...ordered.map((tensor) => tensor.bytes)]) {
+      writeAllSync(fd, bytes, position, path);
+      position += bytes.byteLength;
+    }
+  } catch (error) {
+    throw toFileError(error, path);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function assertWhole(tensor: HeaderEntry & { readonly bytes: Uint8Array }, file: string): void {
+  const [expected, got] = [byteLength(tensor), tensor.bytes.byteLength];
+  if (expected === got) return;
+  const problem = `shape ${formatShape(tensor.shape)} as ${tensor.dtype} needs ${expected} bytes, got ${got}`;
+  throw new FormatError("SIZE_MISMATCH", problem, { file, subject: tensor.name });
 }
 
 function byteLength({ name, dtype, shape }: HeaderEntry): number {
@@ -74,14 +104,8 @@ function byteLength({ name, dtype, shape }: HeaderEntry): number {
   throw new FormatError("INVALID_SHAPE", problem, { subject: name });
 }
 
-/** Order of the UTF-8 bytes, which is that of code points; JavaScript's own is that of UTF-16 units. */
-function compareUtf8(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
 /** serde_json escapes what `JSON.stringify` does, with lower-case hexadecimal, and cannot hold half a surrogate pair. */
 function jsonString(text: string): string {
-  const json = JSON.stringify(text);
-  if (!/\\ud[89a-f]/.test(json)) return json;
-  throw new FormatError("INVALID_UTF8", "a name holds half a surrogate pair", { subject: text });
+  if (isWellFormed(text)) return JSON.stringify(text);
+  throw new FormatError("INVALID_UTF8", "holds half a surrogate pair, which has no UTF-8 form", { subject: text });
 }

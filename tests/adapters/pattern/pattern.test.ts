@@ -76,11 +76,11 @@ describe("compilePattern", () => {
 
   test.each([
     ["(.*\\.)?((a+)+$)$", `${"a".repeat(40)}!`],
-    ["(.*\\.)?((a|a)*b)$", "a".repeat(64)],
-    ["(.*\\.)?((a|aa)+c)$", "a".repeat(64)],
-    ["(((((a*)*)*)*)*)*b", "a".repeat(1_000)],
-    [".*.*.*.*.*.*.*.*x", "a".repeat(1_000)],
-    ["(?=.*(?=.*(?=.*b)))c", "a".repeat(200)],
+    ["(.*\\.)?((a|a)*b)$", `${"a".repeat(64)}b!`],
+    ["(.*\\.)?((a|aa)+c)$", `${"a".repeat(64)}c!`],
+    ["(((((a*)*)*)*)*)*b", `${"a".repeat(1_000)}!b`],
+    [".*.*.*.*.*.*.*.*x$", `${"a".repeat(1_000)}x!`],
+    ["(?=.*(?=.*(?=.*b)))c", `${"a".repeat(200)}c`],
     ["(?i)([a-z]+)+\\d", "a".repeat(500)],
   ])("finishes %s in less than 100 ms", (source, text) => {
     compile("(?i)[a-z]").match("K");
@@ -103,7 +103,7 @@ describe("compilePattern", () => {
     const budget = { remaining: 1_000 };
     const pattern = compilePattern("(a|b)*c", budget);
     expect(() => {
-      for (let run = 0; run < 100; run++) pattern.match("abababab");
+      for (let run = 0; run < 100; run++) pattern.match("ababababxc");
     }).toThrow(expect.objectContaining({ code: "UNSUPPORTED_PATTERN" }));
   });
 

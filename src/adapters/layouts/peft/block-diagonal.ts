@@ -24,11 +24,12 @@ export function readBlockDiagonal(settings: Settings): BlockDiagonal | undefined
   const value = settings.values.get(key) ?? false;
   if (value === false) return undefined;
   if (!(value instanceof Map)) throw wrongType(settings, key, "an object", value as JsonValue);
-  const inner: Settings = { file: settings.file, values: value as JsonObject };
+  const members = Array.from(value as JsonObject, ([name, member]) => [`${key}.${name}`, member] as const);
+  const inner: Settings = { file: settings.file, values: new Map(members) };
   return {
-    down: nameListField(inner, "target_modules_bd_a"),
-    up: nameListField(inner, "target_modules_bd_b"),
-    blocks: rankField(inner, "nblocks"),
+    down: nameListField(inner, `${key}.target_modules_bd_a`),
+    up: nameListField(inner, `${key}.target_modules_bd_b`),
+    blocks: rankField(inner, `${key}.nblocks`),
   };
 }
 

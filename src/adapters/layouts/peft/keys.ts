@@ -6,7 +6,7 @@
  */
 
 /** Names of factors as PEFT writes them; `lora_B.bias` is the bias of `lora_B`. */
-export const FACTORS = [
+const FACTORS = [
   "lora_A",
   "lora_B",
   "lora_B.bias",

@@ -26,14 +26,15 @@ interface Factors {
 export const readLora: ModuleReader = (entry, context) => {
   const { config, problems } = context;
   const { module } = entry.place;
-  const parameter = context.parameterOf(entry);
-  const { rank, alpha } = rankAndAlpha(config, patternName(entry, parameter));
+  const adapted = context.parameterOf(entry);
+  const parameter = adapted?.name;
+  const { rank, alpha } = rankAndAlpha(config, patternName(entry, adapted));
   const factors =
     entry.factors.has("lora_embedding_A") || entry.factors.has("lora_embedding_B")
       ? takeEmbedding(entry, context)
       : takeLayer(entry, context);
   if (factors === undefined) return undefined;
-  const experts = parameter === undefined ? 1 : countExperts(module, factors, rank, context);
+  const experts = adapted?.targeted === true ? countExperts(module, factors, rank, context) : 1;
   if (experts === undefined || !ranksFit(module, factors, rank * experts, context)) return undefined;
   const { up, magnitude, bias } = factors;
   const [outputs = 0] = up.shape;

@@ -6,12 +6,13 @@ import type { AdapterModule, ExpertOrder } from "../../adapter.ts";
 import type { PeftConfig } from "./config.ts";
 import type { ModuleEntry } from "./entries.ts";
 import type { Problems } from "./problems.ts";
+import type { AdaptedParameter } from "./target-parameters.ts";
 
 export interface ReadContext {
   readonly config: PeftConfig;
   readonly problems: Problems;
-  /** Name of the parameter that an entry adapts instead of the weight of its module. */
-  readonly parameterOf: (entry: ModuleEntry) => string | undefined;
+  /** The parameter that an entry adapts instead of the weight of its module. */
+  readonly parameterOf: (entry: ModuleEntry) => AdaptedParameter | undefined;
   readonly expertOrder: ExpertOrder;
 }
 
@@ -19,8 +20,8 @@ export interface ReadContext {
 export type ModuleReader = (entry: ModuleEntry, context: ReadContext) => AdapterModule | "empty" | undefined;
 
 /** What rank_pattern and alpha_pattern see of an entry. */
-export function patternName({ place }: ModuleEntry, parameter: string | undefined): string {
-  return parameter === undefined ? place.owner : `${place.owner}.${parameter}`;
+export function patternName({ place }: ModuleEntry, parameter: AdaptedParameter | undefined): string {
+  return parameter?.targeted === true ? `${place.owner}.${parameter.name}` : place.owner;
 }
 
 /** Rank and alpha of a module or parameter, after patterns. */

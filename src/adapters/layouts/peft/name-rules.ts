@@ -22,8 +22,8 @@ export interface PatternTable {
   readonly find: (name: string) => number | undefined;
   /** Whether two patterns with different values hit a name, so that their order decides. */
   readonly isContested: (name: string) => boolean;
-  /** Patterns that have decided for no name so far. */
-  readonly idle: () => readonly string[];
+  /** Patterns that hit none of the names. */
+  readonly unused: (names: readonly string[]) => readonly string[];
 }
 
 /**
@@ -40,18 +40,13 @@ export function patternTable(
     value,
     matches: keyMatcher(pattern, `${key}.${pattern}`, compiler),
   }));
-  const idle = new Set(entries.keys());
   return {
-    find: (name) => {
-      const rule = rules.find(({ matches }) => matches(name));
-      if (rule !== undefined) idle.delete(rule.pattern);
-      return rule?.value;
-    },
+    find: (name) => rules.find(({ matches }) => matches(name))?.value,
     isContested: (name) => {
       const first = rules.findIndex(({ matches }) => matches(name));
       return rules.slice(first + 1).some(({ value, matches }) => value !== rules[first]?.value && matches(name));
     },
-    idle: () => [...idle],
+    unused: (names) => rules.filter(({ matches }) => !names.some(matches)).map(({ pattern }) => pattern),
   };
 }
 

@@ -12,12 +12,18 @@ import type { ModuleEntry } from "./entries.ts";
 import type { Problems } from "./problems.ts";
 import { unsupported } from "./unsupported.ts";
 
+export interface AdaptedParameter {
+  readonly name: string;
+  /** Named in `target_parameters`, so that patterns see the parameter; else they see the module. */
+  readonly targeted: boolean;
+}
+
 /** The parameter of each entry that has one. */
 export function assignParameters(
   entries: readonly ModuleEntry[],
   config: PeftConfig,
   problems: Problems,
-): ReadonlyMap<ModuleEntry, string> {
+): ReadonlyMap<ModuleEntry, AdaptedParameter> {
   const byModule = new Map<string, ModuleEntry[]>();
   for (const entry of entries) {
     const { module } = entry.place;
@@ -26,13 +32,17 @@ export function assignParameters(
   // An attention is known by the output projection that PEFT wraps inside of it.
   const inner = entries.map(({ place }) => place).filter(({ module, owner }) => module === `${owner}.out_proj`);
   const attentions = new Set(inner.map(({ owner }) => owner));
-  const assigned = new Map<ModuleEntry, string>();
+  const assigned = new Map<ModuleEntry, AdaptedParameter>();
   for (const [module, nested] of byModule) {
-    const wanted = attentions.has(module) ? ["in_proj_weight"] : wantedParameters(module, config);
+    const targeted = !attentions.has(module);
+    const wanted = targeted ? wantedParameters(module, config) : ["in_proj_weight"];
     if (wanted.length === 0 && nested.length === 1 && nested[0]?.place.depth === 0) continue;
     if (!depthsMatch(module, nested, wanted, problems)) continue;
     const innermostFirst = nested.toSorted((a, b) => b.place.depth - a.place.depth);
-    for (const [index, entry] of innermostFirst.entries()) assigned.set(entry, wanted[index] ?? "");
+    for (const [index, name] of wanted.entries()) {
+      const entry = innermostFirst[index];
+      if (entry !== undefined) assigned.set(entry, { name, targeted });
+    }
   }
   return assigned;
 }

@@ -9,7 +9,7 @@ import { isTruthy, type Settings, stringField } from "./fields.ts";
 import { isKnownSetting, type KnownSetting, SETTINGS } from "./settings-table.ts";
 
 /** The adapter types that are read. */
-export const PEFT_TYPES = ["LORA", "ADALORA", "LOHA", "LOKR", "IA3", "TRAINABLE_TOKENS"] as const;
+const PEFT_TYPES = ["LORA", "ADALORA", "LOHA", "LOKR", "IA3", "TRAINABLE_TOKENS"] as const;
 export type PeftType = (typeof PEFT_TYPES)[number];
 
 /** Where the initialisation of LoRA leaves the base as it was; `true` and `false` as well. */

@@ -10,13 +10,14 @@ import type { Entries, ModuleEntry } from "./entries.ts";
 import { isTruthy } from "./fields.ts";
 import { patternName } from "./module-reader.ts";
 import { suffixes } from "./name-rules.ts";
+import type { AdaptedParameter } from "./target-parameters.ts";
 
 export interface Findings {
   readonly config: PeftConfig;
   readonly entries: Entries;
   readonly modules: readonly AdapterModule[];
   /** The parameter of each entry that does not adapt the weight of its module. */
-  readonly parameters: ReadonlyMap<ModuleEntry, string>;
+  readonly parameters: ReadonlyMap<ModuleEntry, AdaptedParameter>;
 }
 
 export function peftWarnings(findings: Findings): string[] {
@@ -60,7 +61,7 @@ function isFaint({ rank, alpha, scale }: AdapterModule): boolean {
 /** PEFT ignores tensors of modules that the settings do not name, and leaves named ones without tensors as they were. */
 function targetWarnings({ config, entries, parameters }: Findings): string[] {
   const lines: string[] = [];
-  const whole = entries.modules.filter((entry) => !parameters.has(entry) || entry.place.owner !== entry.place.module);
+  const whole = entries.modules.filter((entry) => parameters.get(entry)?.targeted !== true);
   // With ensure_weight_tying PEFT adapts the other end of the tie as well.
   const outside = config.keepsTie ? [] : whole.filter(({ place }) => !config.targets.includes(place.owner));
   if (outside.length > 0) {
@@ -79,13 +80,12 @@ function targetWarnings({ config, entries, parameters }: Findings): string[] {
 
 function patternWarnings({ config, entries, parameters }: Findings): string[] {
   const { rankPattern, alphaPattern } = config;
-  const lines = Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([key, table]) => {
-    const idle = table.idle();
-    if (idle.length === 0) return [];
-    const names = summarise(idle.map(quote));
-    return [`${key}: ${names} decided for no module (a key must reach the end of the name; the first hit wins)`];
-  });
   const names = entries.modules.map((entry) => patternName(entry, parameters.get(entry)));
+  const lines = Object.entries({ rank_pattern: rankPattern, alpha_pattern: alphaPattern }).flatMap(([key, table]) => {
+    const unused = table.unused(names);
+    if (unused.length === 0) return [];
+    return [`${key}: ${summarise(unused.map(quote))} hit no module (a key must reach the end of the name)`];
+  });
   const contested = names.filter((name) => alphaPattern.isContested(name));
   if (contested.length > 0) {
     const modules = summarise(contested.map(quote), 3);
