@@ -2,9 +2,9 @@
  * Fills the staged weight files: every byte range by some worker, headers last, hashes of inputs and outputs on the way.
  */
 
-import type { RunOptions } from "../core/progress.ts";
+import type { ProgressPhase, RunOptions } from "../core/progress.ts";
 import type { DeviceName } from "../engine/device.ts";
-import type { Job, TensorJob } from "./jobs.ts";
+import type { HashJob, Job, TensorJob } from "./jobs.ts";
 import { planJobs } from "./jobs.ts";
 import type { PlacedTensor } from "./output-layout.ts";
 import type { MergePlan } from "./plan.ts";
@@ -23,53 +23,74 @@ export interface PoolOptions extends RunOptions {
 export function openPool(plan: MergePlan, options: PoolOptions): WorkerPool {
   const tensors = plan.files.flatMap((file) => file.tensors);
   const longest = tensors.reduce((most, tensor) => Math.max(most, tensor.view[1]), 1);
-  const settings = { device: options.device ?? "auto", tileElements: Math.max(TILE_ELEMENTS, 2 * longest) };
-  return new WorkerPool(options.workers ?? defaultWorkers(), settings, options.signal);
+  const device = options.device ?? "auto";
+  const settings = { device, tileElements: Math.max(TILE_ELEMENTS, 2 * longest) };
+  // A GPU serves one session of a process; `auto` is the processor for merging.
+  const most = device === "auto" || device === "cpu" ? Number.POSITIVE_INFINITY : 1;
+  return new WorkerPool(Math.min(most, options.workers ?? defaultWorkers()), settings, options.signal);
 }
 
-/** Writes the data of all placed tensors and returns what happened to each that was not only copied. */
+/** What the work on a plan's tensors found out. */
+export interface Executed {
+  /** Of each tensor that was not only copied. */
+  readonly stats: Map<string, TensorStats>;
+  /** SHA-256 of the `hashed` files, in hexadecimal, by path. */
+  readonly hashes: Map<string, string>;
+}
+
+interface SizedFile {
+  readonly path: string;
+  readonly size: number;
+}
+
+/** Writes the data of all placed tensors, and hashes files on the way: hashing keeps a core busy while another reads. */
 export async function fillTensors(
   pool: WorkerPool,
   tensors: readonly PlacedTensor[],
   pathOf: (file: string) => string,
+  hashed: readonly SizedFile[],
   options: RunOptions,
-): Promise<Map<string, TensorStats>> {
-  const jobs = planJobs(tensors, pathOf);
-  const total = jobs.reduce((sum, job) => sum + jobBytes(job), 0);
-  const stats = new Map<string, TensorStats>();
-  let done = 0;
-  await pool.run(jobs, ({ kind, job, result }) => {
-    done += jobBytes(job);
-    if (kind === "tensor") addStats(stats, job, result);
-    const subject = kind === "tensor" ? job.name : kind === "copy" ? job.subject : "";
-    options.onProgress?.({ phase: "merge", done, total, unit: "bytes", subject });
-  });
-  return stats;
+): Promise<Executed> {
+  const jobs = [...hashJobs(hashed), ...planJobs(tensors, pathOf)];
+  return runJobs(pool, jobs, "merge", options);
 }
 
 /** SHA-256 of whole files, in hexadecimal, by path. */
 export async function hashFiles(
   pool: WorkerPool,
-  files: readonly { readonly path: string; readonly size: number }[],
+  files: readonly SizedFile[],
   options: RunOptions,
 ): Promise<Map<string, string>> {
-  const total = files.reduce((sum, file) => sum + file.size, 0);
-  const hashes = new Map<string, string>();
+  return (await runJobs(pool, hashJobs(files), "hash", options)).hashes;
+}
+
+/** Largest first: a long job that starts last keeps the others waiting. */
+function hashJobs(files: readonly SizedFile[]): HashJob[] {
+  const sorted = [...files].sort((a, b) => b.size - a.size);
+  return sorted.map(({ path, size }) => ({ kind: "hash", path, byteLength: size }));
+}
+
+async function runJobs(
+  pool: WorkerPool,
+  jobs: readonly Job[],
+  phase: ProgressPhase,
+  options: RunOptions,
+): Promise<Executed> {
+  const executed: Executed = { stats: new Map(), hashes: new Map() };
+  const total = jobs.reduce((sum, job) => sum + jobBytes(job), 0);
   let done = 0;
-  await pool.run(
-    files.map(({ path, size }) => ({ kind: "hash" as const, path, byteLength: size })),
-    ({ kind, job, result }) => {
-      if (kind !== "hash") return;
-      done += job.byteLength;
-      hashes.set(job.path, result);
-      options.onProgress?.({ phase: "hash", done, total, unit: "bytes", subject: job.path });
-    },
-  );
-  return hashes;
+  await pool.run(jobs, ({ kind, job, result }) => {
+    done += jobBytes(job);
+    if (kind === "tensor") addStats(executed.stats, job, result);
+    if (kind === "hash") executed.hashes.set(job.path, result);
+    const subject = kind === "tensor" ? job.name : kind === "copy" ? job.subject : kind === "hash" ? job.path : "";
+    options.onProgress?.({ phase, done, total, unit: "bytes", subject });
+  });
+  return executed;
 }
 
 function jobBytes(job: Job): number {
-  if (job.kind === "copy") return job.byteLength;
+  if (job.kind === "copy" || job.kind === "hash") return job.byteLength;
   if (job.kind !== "tensor") return 0;
   return Math.round((job.byteLength * (job.rowEnd - job.rowStart)) / job.rows);
 }

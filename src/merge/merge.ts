@@ -110,12 +110,11 @@ async function writeModel(inputs: Inputs, pool: WorkerPool, options: MergeOption
     const paths = new Map(draft.map((file) => [file.name, staged.createFile(file.name)]));
     const pathOf = (file: string) => paths.get(file) ?? "";
     const placed = draft.flatMap((file) => file.tensors);
-    const ownStats = await fillTensors(pool, placed, pathOf, options);
-    const stats = sumStats(inputs.plan, parts?.stats ?? ownStats);
+    const executed = await fillTensors(pool, placed, pathOf, inputFiles, options);
+    const stats = sumStats(inputs.plan, parts?.stats ?? executed.stats);
     assertChanged(stats, inputs, options);
 
-    const inputHashes = await hashFiles(pool, inputFiles, options);
-    const files = layOutWith((path) => inputHashes.get(path) ?? PENDING_SHA256);
+    const files = layOutWith((path) => executed.hashes.get(path) ?? PENDING_SHA256);
     writeHeaders(files, pathOf);
     if (kind === "folder") writeSmallFiles(staged, model, plan, files, options.dtype ?? "keep");
     const written = files.map(({ name, byteLength }) => ({ path: pathOf(name), size: byteLength }));

@@ -55,9 +55,10 @@ export async function writePart(
     staged.reserve(layout.reduce((sum, file) => sum + file.byteLength, 0));
     const path = staged.createFile(TENSORS_NAME);
     const placed = layout.flatMap((file) => file.tensors);
-    const stats = await fillTensors(pool, placed, () => path, options);
+    const adapterFiles = inputs.adapters.flatMap(({ adapter }) => adapter.files);
+    const { stats, hashes } = await fillTensors(pool, placed, () => path, adapterFiles, options);
     writeHeaders(layout, () => path);
-    const record: PartRecord = { fingerprint: await fingerprint(inputs, pool, options), stats: Object.fromEntries(stats) };
+    const record: PartRecord = { fingerprint: fingerprint(inputs, hashes), stats: Object.fromEntries(stats) };
     writeFileSync(staged.createFile(RECORD_NAME), `${JSON.stringify(record)}\n`);
     await staged.publish();
   } catch (error) {
@@ -90,7 +91,8 @@ export async function openParts(
   out: string,
   options: RunOptions,
 ): Promise<{ plan: MergePlan; stats: Map<string, TensorStats> }> {
-  const expected = await fingerprint(inputs, pool, options);
+  const adapterFiles = inputs.adapters.flatMap(({ adapter }) => adapter.files);
+  const expected = fingerprint(inputs, await hashFiles(pool, adapterFiles, options));
   const problems: string[] = [];
   const tensors = new Map<string, TensorData>();
   const stats = new Map<string, TensorStats>();
@@ -146,11 +148,9 @@ function allParts(out: string): Part[] {
 }
 
 /** A hash of everything that decides the output's numbers; parts with another one belong to another merge. */
-async function fingerprint({ plan, adapters, model }: Inputs, pool: WorkerPool, options: RunOptions): Promise<string> {
+function fingerprint({ plan, adapters, model }: Inputs, hashes: ReadonlyMap<string, string>): string {
   const digest = createHash("sha256").update(`${VERSION}\n`);
-  const adapterFiles = adapters.flatMap(({ adapter }) => adapter.files);
-  const hashes = await hashFiles(pool, adapterFiles, options);
-  for (const { path } of adapterFiles) digest.update(`${hashes.get(path)}\n`);
+  for (const { adapter } of adapters) for (const { path } of adapter.files) digest.update(`${hashes.get(path)}\n`);
   // The base is too large to be hashed by every part: its sizes must do, and the last step hashes it whole.
   for (const { size } of model.store.files) digest.update(`${size}\n`);
   for (const { name, action, dtype, shape, steps } of plan.files.flatMap((file) => file.tensors)) {

@@ -1,10 +1,11 @@
 /** The models and adapters of the benchmarks: right shapes, random numbers, written once. */
 
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeHeader } from "lora-tool/formats";
 
-export const CACHE = join(import.meta.dirname, "../../node_modules/.cache/lora-tool-bench");
+export const CACHE = join(tmpdir(), "lora-tool-bench");
 
 const LAYERS = 22;
 const HIDDEN = 2048;

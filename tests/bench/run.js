@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- <name> [options]`: speed and memory as ratios, measured in one run on one machine.
  *
- * Data lie in a cache folder under node_modules and are made once.
+ * Data lie in lora-tool-bench in the system's temporary folder, are made once and may be removed.
  */
 
 import { cpus, totalmem } from "node:os";
