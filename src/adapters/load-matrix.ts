@@ -5,15 +5,22 @@
  */
 
 import type { Kernels } from "../core/cast/kernels.ts";
-import { DTYPE_BITS, type FloatDtype, isFloatDtype } from "../core/dtype.ts";
+import { type FloatDtype, floatBytes, isFloatDtype } from "../core/dtype.ts";
 import { UnsupportedError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
+import { FloatPool } from "./float-pool.ts";
 import type { MatrixView } from "./matrix.ts";
 
+/** Bytes read at once; what is read lies in a core's second-level cache when it is widened. */
+const CHUNK_BYTES = 256 * 1024;
+
 export class MatrixLoader {
+  /** Where the arrays come from; a `scope` of it bounds how long they may be used. */
+  readonly pool: FloatPool = new FloatPool();
   readonly #kernels: Kernels;
+  readonly #chunk = new Uint8Array(CHUNK_BYTES);
 
   constructor(kernels: Kernels) {
     this.#kernels = kernels;
@@ -35,7 +42,7 @@ export class MatrixLoader {
     const first = view.offset + start * rowStride;
     if (columnStride === 1 && rowStride === columns) return this.#run(tensor, first, count * columns);
 
-    const out = new Float32Array(count * columns);
+    const out = this.pool.take(count * columns);
     // One read for each line along the larger stride: its elements lie closest together.
     const byRow = rowStride >= columnStride;
     const [lines, lineStride, length, stride] = byRow
@@ -54,11 +61,15 @@ export class MatrixLoader {
   /** `count` elements from element `start` of the flattened tensor. */
   #run(tensor: TensorData, start: number, count: number): Float32Array {
     const dtype = floatDtypeOf(tensor);
-    const bytes = DTYPE_BITS[dtype] / 8;
-    const raw = new Uint8Array(count * bytes);
-    readTensorRangeSync(tensor, start * bytes, raw);
-    const out = new Float32Array(count);
-    this.#kernels.widen(dtype, raw, out);
+    const width = floatBytes(dtype);
+    const out = this.pool.take(count);
+    const chunkElements = CHUNK_BYTES / width;
+    for (let done = 0; done < count; done += chunkElements) {
+      const elements = Math.min(chunkElements, count - done);
+      const raw = this.#chunk.subarray(0, elements * width);
+      readTensorRangeSync(tensor, (start + done) * width, raw);
+      this.#kernels.widen(dtype, raw, out.subarray(done, done + elements));
+    }
     return out;
   }
 }

@@ -173,7 +173,8 @@ export function toFileError(error: unknown, file: string): LoraToolError {
   const systemCode = (error as NodeJS.ErrnoException | null)?.code ?? "";
   const code = SYSTEM_CODES.get(systemCode) ?? "IO_FAILED";
   const text = SYSTEM_TEXTS[code] ?? (error instanceof Error ? escapeText(error.message) : String(error));
-  return new FileError(code, text, { file, cause: error });
+  const hint = SYSTEM_HINTS.get(systemCode);
+  return new FileError(code, text, { file, cause: error, ...(hint !== undefined && { hint }) });
 }
 
 const SYSTEM_CODES: ReadonlyMap<string, FileCode> = new Map([
@@ -188,6 +189,24 @@ const SYSTEM_CODES: ReadonlyMap<string, FileCode> = new Map([
   ["ENOSPC", "DISK_FULL"],
   ["EDQUOT", "DISK_FULL"],
   ["EFBIG", "DISK_FULL"],
+]);
+
+const FREE_SPACE = "free some space, or write to another disk";
+const CHECK_RIGHTS = "check who may use the file and the folder around it";
+const RAISE_LIMIT = "raise the limit of open files: ulimit -n 4096";
+
+const SYSTEM_HINTS: ReadonlyMap<string, string> = new Map([
+  ["ENOENT", "check the path"],
+  ["ENOTDIR", "check the path"],
+  ["EACCES", CHECK_RIGHTS],
+  ["EPERM", CHECK_RIGHTS],
+  ["EROFS", "write to another disk, or mount this one for writing"],
+  ["ENOSPC", FREE_SPACE],
+  ["EDQUOT", FREE_SPACE],
+  ["EFBIG", "raise the limit on the size of files (ulimit -f), or pass --max-shard-size"],
+  ["EMFILE", RAISE_LIMIT],
+  ["ENFILE", RAISE_LIMIT],
+  ["EIO", "the disk reports an error: look into the system's log"],
 ]);
 
 const SYSTEM_TEXTS: Partial<Record<FileCode, string>> = {

@@ -2,7 +2,7 @@
  * Whether a target may be written at all: it is no input, nothing that must stay is there, and earlier runs are over.
  */
 
-import { lstatSync, readdirSync, realpathSync, renameSync, rmSync, type Stats } from "node:fs";
+import { lstatSync, readdirSync, realpathSync, renameSync, rmSync, type BigIntStats } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { FileError, toFileError } from "../core/errors.ts";
@@ -24,7 +24,7 @@ export function assertWritable(target: string, { kind, overwrite, inputs }: Targ
   const real = status.isSymbolicLink() ? target : realpathSync(target);
   for (const input of inputs) {
     const same = isInside(realpathSync(input.path), real);
-    if (same || (BigInt(status.ino) === input.inode && BigInt(status.dev) === input.device)) {
+    if (same || (status.ino === input.inode && status.dev === input.device)) {
       throw new FileError("SAME_PATH", "the output would replace an input", {
         file: target,
         hint: "choose another --out; inputs are never modified",
@@ -85,6 +85,6 @@ function namesIn(folder: string): string[] {
   }
 }
 
-export function statusOf(path: string): Stats | undefined {
-  return lstatSync(path, { throwIfNoEntry: false });
+export function statusOf(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }

@@ -22,13 +22,13 @@ const PATTERN = /^\.(.+)\.lora-tool-([0-9a-f]{8})-([0-9a-f]{8})-(\d+)-(\d+)-[0-9
 export function stageName(target: string): string {
   const { host, boot } = machine();
   const random = randomBytes(4).toString("hex");
-  return `.${target}.lora-tool-${host}-${boot}-${process.pid}-${startTime(process.pid) ?? 0}-${random}.tmp`;
+  return `.${shorten(target)}.lora-tool-${host}-${boot}-${process.pid}-${startTime(process.pid) ?? 0}-${random}.tmp`;
 }
 
 /** Reads a name back; `undefined` for anything that is not a stage of this target. */
 export function parseStageName(name: string, target: string): StagedName | undefined {
   const match = PATTERN.exec(name);
-  if (match === null || match[1] !== target) return undefined;
+  if (match === null || match[1] !== shorten(target)) return undefined;
   const [, , host, boot, pid, start, kind] = match;
   const here = machine();
   const owner =
@@ -38,6 +38,11 @@ export function parseStageName(name: string, target: string): StagedName | undef
         ? "alive"
         : "dead";
   return { name, kind: kind as "tmp" | "old", owner };
+}
+
+/** Names end at 255 bytes, and the owner takes up to 80 of them. */
+function shorten(target: string): string {
+  return Buffer.byteLength(target) <= 170 ? target : createHash("sha256").update(target).digest("hex");
 }
 
 function machine(): { readonly host: string; readonly boot: string } {

@@ -7,7 +7,7 @@ import type { DeviceName } from "../engine/device.ts";
 import type { HashJob, Job, TensorJob } from "./jobs.ts";
 import { planJobs } from "./jobs.ts";
 import type { PlacedTensor } from "./output-layout.ts";
-import type { MergePlan } from "./plan.ts";
+import type { MergePlan, PlannedTensor } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import { defaultWorkers, WorkerPool } from "./worker-pool.ts";
 
@@ -19,15 +19,26 @@ export interface PoolOptions extends RunOptions {
   readonly device?: DeviceName | undefined;
 }
 
-/** A pool whose tiles hold the longest row of the plan's tensors. */
+/** From this rank on, a product is bound by arithmetic, and a tile of few rows would spend it on packing the factor. */
+const LARGE_RANK = 128;
+/** Rows of a tile of a large rank. */
+const LARGE_RANK_ROWS = 256;
+
+/** A pool for the steps of a plan's tensors. */
 export function openPool(plan: MergePlan, options: PoolOptions): WorkerPool {
   const tensors = plan.files.flatMap((file) => file.tensors);
-  const longest = tensors.reduce((most, tensor) => Math.max(most, tensor.view[1]), 1);
+  const tileElements = tensors.reduce((most, tensor) => Math.max(most, neededElements(tensor)), TILE_ELEMENTS);
   const device = options.device ?? "auto";
-  const settings = { device, tileElements: Math.max(TILE_ELEMENTS, 2 * longest) };
+  const settings = { device, tileElements };
   // A GPU serves one session of a process; `auto` is the processor for merging.
   const most = device === "auto" || device === "cpu" ? Number.POSITIVE_INFINITY : 1;
   return new WorkerPool(Math.min(most, options.workers ?? defaultWorkers()), settings, options.signal);
+}
+
+/** A tile holds at least one whole row in the widest dtype. */
+function neededElements({ view: [rows, columns], steps }: PlannedTensor): number {
+  const rank = steps.reduce((most, step) => Math.max(most, step.kind === "low-rank" ? step.left.columns : 0), 0);
+  return columns * Math.max(2, rank < LARGE_RANK ? 0 : Math.min(rows, LARGE_RANK_ROWS));
 }
 
 /** What the work on a plan's tensors found out. */
@@ -103,4 +114,3 @@ function addStats(stats: Map<string, TensorStats>, job: TensorJob, result: Tenso
     lost: sum.lost + result.lost,
   });
 }
-

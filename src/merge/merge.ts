@@ -144,7 +144,9 @@ function totalBytes(files: readonly OutputFile[]): number {
 }
 
 function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptions): void {
-  const replaced = plan.files.some((file) => file.tensors.some(({ action }) => action === "replace" || action === "new"));
+  const replaced = plan.files.some((file) =>
+    file.tensors.some(({ action }) => action === "replace" || action === "new"),
+  );
   if (stats.changed > 0 || replaced || options.allowUnchanged) return;
   const lost = stats.lost === 0 ? "the deltas are all zero" : `${stats.lost} deltas vanish in the rounding`;
   throw new MismatchError("NOTHING_CHANGED", `the merge changes no element: ${lost}`, [], {
@@ -161,7 +163,12 @@ async function verifyStaged(
 ): Promise<VerifyReport> {
   const stores = written.map(({ path }) => openSafetensors(path));
   const tensors = new Map(stores.flatMap((store) => [...store.tensors]));
-  const report = await verifyTensors(plan.files.flatMap((file) => file.tensors), tensors, pool, options);
+  const report = await verifyTensors(
+    plan.files.flatMap((file) => file.tensors),
+    tensors,
+    pool,
+    options,
+  );
   if (report.passed) return report;
   throw new MismatchError("VERIFICATION_FAILED", "the merged weights are not base + deltas", describeFailures(report), {
     file: options.out,

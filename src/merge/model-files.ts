@@ -3,8 +3,8 @@
  * everything else as it was.
  */
 
-import { replaceJsonValue } from "../core/json-edit.ts";
 import type { JsonValue } from "../core/json.ts";
+import { replaceJsonValue } from "../core/json-edit.ts";
 import { decodeUtf8 } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { readSmallFile } from "../formats/byte-source.ts";
@@ -16,7 +16,11 @@ import type { MergePlan } from "./plan.ts";
 const CONFIG_DTYPES = { f32: "float32", f16: "float16", bf16: "bfloat16" } as const;
 
 /** config.json after the merge, or `undefined` when nothing in it changes. */
-export function editConfig(model: Model, plan: MergePlan, dtype: "keep" | keyof typeof CONFIG_DTYPES): string | undefined {
+export function editConfig(
+  model: Model,
+  plan: MergePlan,
+  dtype: "keep" | keyof typeof CONFIG_DTYPES,
+): string | undefined {
   const path = model.smallFiles.get("config.json");
   if (path === undefined || model.config === undefined) return undefined;
   const original = decodeUtf8(readSmallFile(path, MAX_CONFIG_BYTES).bytes, path);

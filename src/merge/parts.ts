@@ -50,7 +50,9 @@ export async function writePart(
   const folder = partFolder(out, part);
   const staged = stageOutput(folder, { kind: "folder", overwrite: true, inputs: filesOf(inputs) });
   try {
-    const files = [{ name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(inputs.plan, part) }];
+    const files = [
+      { name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(inputs.plan, part) },
+    ];
     const layout = layOut({ ...inputs.plan, files }, { maxShardBytes: undefined, metadata: new Map() });
     staged.reserve(layout.reduce((sum, file) => sum + file.byteLength, 0));
     const path = staged.createFile(TENSORS_NAME);
@@ -103,7 +105,8 @@ export async function openParts(
       continue;
     }
     const record = JSON.parse(readFileSync(join(folder, RECORD_NAME), "utf8")) as PartRecord;
-    if (record.fingerprint !== expected) problems.push(`part ${part.index} of ${part.count} was made from other inputs`);
+    if (record.fingerprint !== expected)
+      problems.push(`part ${part.index} of ${part.count} was made from other inputs`);
     for (const [name, tensorStats] of Object.entries(record.stats)) stats.set(name, tensorStats);
     for (const tensor of openSafetensors(join(folder, TENSORS_NAME)).tensors.values()) tensors.set(tensor.name, tensor);
   }
@@ -154,7 +157,11 @@ function fingerprint({ plan, adapters, model }: Inputs, hashes: ReadonlyMap<stri
   // The base is too large to be hashed by every part: its sizes must do, and the last step hashes it whole.
   for (const { size } of model.store.files) digest.update(`${size}\n`);
   for (const { name, action, dtype, shape, steps } of plan.files.flatMap((file) => file.tensors)) {
-    const scales = steps.map((step) => [step.kind, "scale" in step ? step.scale : 1, "weight" in step ? step.weight : 1]);
+    const scales = steps.map((step) => [
+      step.kind,
+      "scale" in step ? step.scale : 1,
+      "weight" in step ? step.weight : 1,
+    ]);
     digest.update(`${JSON.stringify([name, action, dtype, shape, scales])}\n`);
   }
   return digest.digest("hex");

@@ -44,7 +44,13 @@ export function provenance(
     base: hashed(model.store.files),
     adapters: adapters.map(({ adapter, weight }) => {
       const [lowest, highest] = scaleRange(adapter);
-      return { files: hashed(adapter.files), method: adapter.method, weight, modules: adapter.modules.length, scale: [lowest, highest] };
+      return {
+        files: hashed(adapter.files),
+        method: adapter.method,
+        weight,
+        modules: adapter.modules.length,
+        scale: [lowest, highest],
+      };
     }),
   });
 }

@@ -62,10 +62,10 @@ export interface MergeResult {
 
 export function summariseAdapter({ adapter, weight }: WeightedAdapter): AdapterSummary {
   const ranks = adapter.modules.map((module) => module.rank);
-  const rank = ranks.reduce<[number, number]>(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [
-    ranks[0] ?? 0,
-    ranks[0] ?? 0,
-  ]);
+  const rank = ranks.reduce<[number, number]>(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [ranks[0] ?? 0, ranks[0] ?? 0],
+  );
   const { path, layout, method, modules } = adapter;
   return { path, layout, method, weight, modules: modules.length, rank, scale: scaleRange(adapter) };
 }
@@ -73,7 +73,9 @@ export function summariseAdapter({ adapter, weight }: WeightedAdapter): AdapterS
 /** How many tensors of the plan each action concerns. */
 export function countActions(plan: MergePlan): Record<Action, number> {
   const tensors = plan.files.flatMap((file) => file.tensors);
-  const counts = ACTIONS.map((action) => [action, tensors.filter((tensor) => tensor.action === action).length] as const);
+  const counts = ACTIONS.map(
+    (action) => [action, tensors.filter((tensor) => tensor.action === action).length] as const,
+  );
   return Object.fromEntries(counts) as Record<Action, number>;
 }
 

@@ -61,9 +61,12 @@ export class TensorExecutor {
   }
 
   /** @throws {NonFiniteError} naming the tensor, when a result is not finite in the output dtype */
-  async run(job: TensorWork, write: TileSink): Promise<TensorStats> {
-    const target =
-      job.dtype === job.source.dtype ? floatDtypeOf(job.source) : floatDtypeOf({ ...job.source, dtype: job.dtype });
+  run(job: TensorWork, write: TileSink): Promise<TensorStats> {
+    return this.loader.pool.scope(() => this.#run(job, write));
+  }
+
+  async #run(job: TensorWork, write: TileSink): Promise<TensorStats> {
+    const target = floatDtypeOf(job.source, job.dtype);
     const width = floatBytes(target);
     const ready = await prepareSteps(job.steps, {
       gemm: this.#gemm,
@@ -102,7 +105,7 @@ export class TensorExecutor {
       readTensorRangeSync(job.source, row * job.columns * width, raw);
       const values = this.#values.subarray(0, count);
       this.#kernels.widen(dtype, raw, values);
-      await visit({ values, rowStart: row, rows, columns: job.columns });
+      await this.loader.pool.scope(() => visit({ values, rowStart: row, rows, columns: job.columns }));
     }
   }
 }

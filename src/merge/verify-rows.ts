@@ -5,9 +5,9 @@
  * of the result says nothing about the error of the sum.
  */
 
-import { decodeElement } from "../core/cast/float-codec.ts";
-import { floatBytes, type FloatDtype } from "../core/dtype.ts";
 import { floatDtypeOf } from "../adapters/load-matrix.ts";
+import { decodeElement } from "../core/cast/float-codec.ts";
+import { type FloatDtype, floatBytes } from "../core/dtype.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
 import { exactRow, isRowWise } from "./exact-row.ts";
 import type { VerifyJob } from "./jobs.ts";

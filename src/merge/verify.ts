@@ -12,8 +12,8 @@ import { quote } from "../core/text.ts";
 import { openModel } from "../formats/open-model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { openPool, type PoolOptions } from "./execute.ts";
+import { type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
-import { openInputs, type InputOptions } from "./inputs.ts";
 import { outputBytes } from "./output-layout.ts";
 import type { PlannedTensor } from "./plan.ts";
 import type { RowsVerified } from "./verify-rows.ts";
@@ -54,7 +54,12 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const { store } = await openModel(options.merged);
   const pool = openPool(plan, options);
   try {
-    return await verifyTensors(plan.files.flatMap((file) => file.tensors), store.tensors, pool, options);
+    return await verifyTensors(
+      plan.files.flatMap((file) => file.tensors),
+      store.tensors,
+      pool,
+      options,
+    );
   } finally {
     await pool.close();
   }
@@ -133,7 +138,8 @@ function join(name: string, sum: VerifiedTensor | undefined, part: RowsVerified)
 
 function summarise(tensors: readonly VerifiedTensor[], problems: readonly string[]): VerifyReport {
   const sum = (pick: (tensor: VerifiedTensor) => number) => tensors.reduce((total, tensor) => total + pick(tensor), 0);
-  const most = (pick: (tensor: VerifiedTensor) => number) => tensors.reduce((max, tensor) => Math.max(max, pick(tensor)), 0);
+  const most = (pick: (tensor: VerifiedTensor) => number) =>
+    tensors.reduce((max, tensor) => Math.max(max, pick(tensor)), 0);
   const worst = tensors.filter((tensor) => tensor.different > 0 || !tensor.passed);
   worst.sort((a, b) => b.maxUlp - a.maxUlp || b.maxExactUlp - a.maxExactUlp);
   return {

@@ -20,13 +20,19 @@ export function defaultWorkers(): number {
 
 /** A job with the answer of its kind. */
 export type JobDone = {
-  [Kind in Job["kind"]]: { readonly kind: Kind; readonly job: Extract<Job, { kind: Kind }>; readonly result: JobResults[Kind] };
+  [Kind in Job["kind"]]: {
+    readonly kind: Kind;
+    readonly job: Extract<Job, { kind: Kind }>;
+    readonly result: JobResults[Kind];
+  };
 }[Job["kind"]];
 
 type OnJobResult = (done: JobDone) => void;
 
 export class WorkerPool {
   readonly #workers: Worker[] = [];
+  /** A thread that has ended answers nothing, so nothing may wait for it. */
+  readonly #ended = new WeakSet<Worker>();
   readonly #settings: WorkerSettings;
   readonly #count: number;
   readonly #signal: AbortSignal | undefined;
@@ -67,6 +73,7 @@ export class WorkerPool {
     worker.setMaxListeners(0);
     // Listeners of the job in flight report it; without one it would be an uncaught exception.
     worker.on("error", () => {});
+    worker.once("exit", () => this.#ended.add(worker));
     return worker;
   }
 
@@ -92,6 +99,7 @@ export class WorkerPool {
       worker.on("exit", onExit);
       signal?.addEventListener("abort", onAbort, { once: true });
       if (signal?.aborted) onAbort();
+      else if (this.#ended.has(worker)) settle(() => reject(new Error("a worker thread ended between two jobs")));
       else worker.postMessage(job);
     });
   }

@@ -24,7 +24,7 @@ const CONV1D_TYPES: ReadonlySet<string> = new Set([
 const EXPANDING_NAMES: ReadonlySet<string> = new Set(["c_attn", "c_fc"]);
 
 /** `unknown`: neither a config nor the shapes of the model tell. */
-export type Orientation = "linear" | "conv1d" | "unknown";
+type Orientation = "linear" | "conv1d" | "unknown";
 
 /** What a model says about its Conv1D layers as a whole. */
 export interface Conv1dFacts {

@@ -14,19 +14,21 @@ import { type Layer, storageView, wholeLayer } from "./placement.ts";
 import { problem } from "./report.ts";
 
 /** Outputs and inputs that the factors of the module are made for; `undefined` where factors do not tell. */
-export interface FactorSize {
+interface FactorSize {
   readonly outputs: number;
   readonly inputs: number;
 }
 
 /** Of plain low-rank factors, kernels counted as inputs. */
-export function factorSize({ delta }: AdapterModule): FactorSize | undefined {
+function factorSize({ delta }: AdapterModule): FactorSize | undefined {
   if (delta.kind !== "lora") return undefined;
   return { outputs: delta.up.shape[0] ?? 0, inputs: storageView(delta.down)[1] };
 }
 
 /**
- * The layer's weight in the base; `replaced` is what takes the base's place before the delta.
+ * The layer's weight in the base.
+ *
+ * @param rows of the weight that takes the base's place before the delta, if one does
  *
  * @throws {Misfit} when the base has no such layer, several, or one of another size
  */

@@ -26,17 +26,6 @@ export function memoryTensor(name: string, shape: Shape, values: Float64Array): 
   return { name, dtype: "f64", shape, byteLength: bytes.byteLength, source: { kind: "memory", bytes } };
 }
 
-/** Elements `start` … `start + count` of a tensor as a vector, without reading them. */
-export function sliceVector(tensor: TensorData, start: number, count: number): TensorData {
-  const width = DTYPE_BITS[tensor.dtype] / 8;
-  const { source } = tensor;
-  const part =
-    source.kind === "file"
-      ? { ...source, offset: source.offset + start * width }
-      : { ...source, bytes: source.bytes.subarray(start * width, (start + count) * width) };
-  return { ...tensor, shape: [count], byteLength: count * width, source: part };
-}
-
 /** Whether two views hold equal numbers. */
 export function sameMatrix(a: MatrixView, b: MatrixView): boolean {
   if (a.rows !== b.rows || a.columns !== b.columns) return false;

@@ -26,8 +26,8 @@ export const prepareLowRank: PrepareStep<"low-rank"> = async (step, { gemm, load
       await gemm.accumulate({ m, n: columns, k, left: leftValues, right: rightValues, target });
       return;
     }
-    const product = new Float32Array(m * right.columns);
-    await gemm.accumulate({ m, n: right.columns, k, left: leftValues, right: rightValues, target: product });
+    const product = loader.pool.take(m * right.columns);
+    await gemm.multiply({ m, n: right.columns, k, left: leftValues, right: rightValues, target: product });
     for (let row = 0; row < m; row++) {
       for (let column = 0; column < right.columns; column++) {
         const at = row * columns + columnStart + column;

@@ -46,8 +46,8 @@ function prepareProductRows(
   const rightValues = loader.matrix(right);
   const [n, k] = [right.columns, left.columns];
   return async (start, count) => {
-    const target = new Float32Array(count * n);
-    await gemm.accumulate({ m: count, n, k, left: loader.rows(left, start, count), right: rightValues, target });
+    const target = loader.pool.take(count * n);
+    await gemm.multiply({ m: count, n, k, left: loader.rows(left, start, count), right: rightValues, target });
     return target;
   };
 }

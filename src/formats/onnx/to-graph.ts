@@ -1,0 +1,68 @@
+/**
+ * An opened ONNX file → a graph for computing: attribute values and types are read, weights stay where they are.
+ *
+ * An initialiser that is also an input (its default, or any initialiser before IR 4) becomes a constant. Refused: what a
+ * `Graph` cannot hold (functions, sparse initialisers, values that are no tensors), and nodes that use a value before it
+ * is defined, which the IR forbids and which is the only way to write a cycle.
+ */
+
+import { FormatError, UnsupportedError } from "../../core/errors.ts";
+import type { Attribute, Graph, GraphBody, GraphNode } from "./graph.ts";
+import { withWire } from "./lazy.ts";
+import type { OnnxGraph, OnnxModel, OnnxNode } from "./model.ts";
+import { readAttribute, readValueInfo } from "./read-attribute.ts";
+import type { WireReader } from "./wire-reader.ts";
+
+/** @throws {UnsupportedError | FormatError} UNSUPPORTED_MODEL, INVALID_MODEL, DUPLICATE_KEY */
+export function toGraph(model: OnnxModel): Graph {
+  const [first] = model.functions;
+  if (first !== undefined) {
+    throw new UnsupportedError("UNSUPPORTED_MODEL", "the model defines functions of its own", {
+      file: model.path,
+      subject: first.name,
+      hint: "inline them: onnx.inliner.inline_local_functions",
+    });
+  }
+  const body = withWire(model.identity, (wire) => toBody(wire, model.graph, new Set()));
+  return { ...body, irVersion: model.irVersion, opsetImports: model.opsetImports };
+}
+
+/** @param outer values of the graphs around, which a subgraph may use */
+function toBody(wire: WireReader, graph: OnnxGraph, outer: ReadonlySet<string>): GraphBody {
+  const [sparse] = graph.sparseInitialisers.keys();
+  if (sparse !== undefined) {
+    throw new UnsupportedError("UNSUPPORTED_MODEL", "a sparse initialiser", { file: wire.path, subject: sparse });
+  }
+  const initialisers = new Map([...graph.initialisers].map(([name, { data }]) => [name, data]));
+  const inputs = graph.inputs.filter(({ name }) => !initialisers.has(name)).map((value) => readValueInfo(wire, value));
+  const defined = new Set([...outer, ...initialisers.keys(), ...inputs.map(({ name }) => name)]);
+  const nodes: GraphNode[] = [];
+  for (const node of graph.nodes) {
+    for (const input of node.inputs) if (input !== "") assertDefined(wire, defined, input);
+    nodes.push(toNode(wire, node, defined));
+    for (const output of node.outputs) if (output !== "") defined.add(output);
+  }
+  for (const { name } of graph.outputs) assertDefined(wire, defined, name);
+  const outputs = graph.outputs.map((value) => readValueInfo(wire, value));
+  return { name: graph.name, nodes, initialisers, inputs, outputs };
+}
+
+function toNode(wire: WireReader, node: OnnxNode, defined: ReadonlySet<string>): GraphNode {
+  const attributes = new Map<string, Attribute>();
+  for (const attribute of node.attributes) {
+    const details = { file: wire.path, subject: attribute.name };
+    if (attributes.has(attribute.name)) throw new FormatError("DUPLICATE_KEY", "an attribute stands twice in a node", details);
+    const [graph] = attribute.graphs;
+    const plain = readAttribute(wire, attribute);
+    if (plain !== undefined) attributes.set(attribute.name, plain);
+    else if (graph !== undefined) attributes.set(attribute.name, { kind: "graph", value: toBody(wire, graph, defined) });
+    else throw new FormatError("INVALID_MODEL", "an attribute of type graph without one", details);
+  }
+  const { name, opType, domain, inputs, outputs } = node;
+  return { name, opType, domain, inputs, outputs, attributes };
+}
+
+function assertDefined(wire: WireReader, defined: ReadonlySet<string>, name: string): void {
+  if (defined.has(name)) return;
+  throw new FormatError("INVALID_MODEL", "the value is used before it is defined", { file: wire.path, subject: name });
+}
