@@ -23,4 +23,11 @@ export {
   type InspectReport,
   inspect,
 } from "./inspect/inspect.ts";
-export { type MergeOptions, type MergeReport, merge, type VerifyOptions, type VerifyReport, verify } from "./merge/index.ts";
+export {
+  type MergeOptions,
+  type MergeReport,
+  merge,
+  type VerifyOptions,
+  type VerifyReport,
+  verify,
+} from "./merge/index.ts";

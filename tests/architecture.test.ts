@@ -11,7 +11,14 @@ const SRC = join(ROOT, "src");
 const LAYERS = [["core"], ["formats"], ["engine"], ["adapters"], ["merge", "inspect"], ["index.ts"], ["cli"]];
 
 /** Where reading and writing files is a file's job. Elsewhere paths are only handed on. */
-const MAY_USE_FS = [/^formats\//, /^cli\//, /^core\/cast\/kernel-module\.ts$/, /^engine\//, /^merge\/(parts|write-model|model-files)\.ts$/, /^adapters\/open-adapter\.ts$/];
+const MAY_USE_FS = [
+  /^formats\//,
+  /^cli\//,
+  /^core\/cast\/kernel-module\.ts$/,
+  /^engine\//,
+  /^merge\/(parts|write-model|model-files)\.ts$/,
+  /^adapters\/open-adapter\.ts$/,
+];
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })
   .filter((name) => name.endsWith(".ts") && !name.includes("assembly"))

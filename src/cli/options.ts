@@ -39,9 +39,10 @@ export function deviceOption(): Option {
 }
 
 export function expertOrderOption(): Option {
-  return new Option("--expert-order <order>", "order of stacked experts in lora_B, where PEFT did not write it").choices(
-    EXPERT_ORDERS,
-  );
+  return new Option(
+    "--expert-order <order>",
+    "order of stacked experts in lora_B, where PEFT did not write it",
+  ).choices(EXPERT_ORDERS);
 }
 
 const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
@@ -62,7 +63,8 @@ export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text);
   const unit = SIZE_UNITS.get(match?.[2]?.toLowerCase() ?? "");
   const bytes = Math.floor(Number(match?.[1]) * (unit ?? Number.NaN));
-  if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new InvalidArgumentError("expected a size such as 5GB or 512MiB");
+  if (!Number.isSafeInteger(bytes) || bytes <= 0)
+    throw new InvalidArgumentError("expected a size such as 5GB or 512MiB");
   return bytes;
 }
 

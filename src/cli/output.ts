@@ -2,12 +2,21 @@
  * The two ways a result leaves: words, or one JSON object.
  */
 
-import type { CommonOptions } from "./options.ts";
 import { type Io, paint } from "./io.ts";
+import type { CommonOptions } from "./options.ts";
+
+/** Characters that `JSON.stringify` leaves as they are and that could steer a terminal. */
+const UNPRINTABLE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** JSON whose strings hold printable characters only; any JSON parser reads the same values from it. */
+export function toJson(value: unknown, indent?: number): string {
+  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return `${JSON.stringify(value, undefined, indent).replace(UNPRINTABLE, escape)}\n`;
+}
 
 /** Prints the report on stdout; `describe` is asked for words only when they are wanted. */
 export function printReport(io: Io, report: unknown, options: CommonOptions, describe: () => string): void {
-  io.stdout.write(options.json ? `${JSON.stringify(report, undefined, 2)}\n` : describe());
+  io.stdout.write(options.json ? toJson(report, 2) : describe());
 }
 
 /** Warnings are diagnostics: stderr, one line each, not under `--quiet`; a JSON report carries them itself. */

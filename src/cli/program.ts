@@ -3,6 +3,8 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { toFileError, UsageError } from "../core/errors.ts";
+import { escapeLines } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
@@ -20,27 +22,44 @@ export async function main(argv: readonly string[]): Promise<number> {
       interrupt.abort();
     });
   }
-  // A reader that closed its end (`| head`) has seen enough; that is no failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.cannotProcess);
-  });
   const { stdout, stderr } = process;
-  return run(argv, { stdout, stderr, interactive: stderr.isTTY === true, signal: interrupt.signal });
+  const io: Io = { stdout, stderr, interactive: stderr.isTTY === true, signal: interrupt.signal };
+  const fail = (error: unknown): never => process.exit(reportFailure(error, io, wantsJson(argv)));
+  process.on("uncaughtException", fail);
+  // A reader that closed its end (`| head`) has seen enough; that is no failure.
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(EXIT.done);
+    fail(toFileError(error, "standard output"));
+  });
+  // Nobody is left to tell, and the exit code says it all.
+  stderr.on("error", () => {});
+  return run(argv, io);
 }
 
 /** Runs one command line on the given streams. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const json = wantsJson(argv);
   try {
-    await createProgram(io).parseAsync(argv, { from: "user" });
+    await createProgram(io, json).parseAsync(argv, { from: "user" });
     return EXIT.done;
   } catch (error) {
-    // commander has printed its own message; help and version leave with 0.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    return reportFailure(error, io, argv.includes("--json"));
+    if (!(error instanceof CommanderError)) return reportFailure(error, io, json);
+    // Help and version leave with 0. Under --json commander has printed nothing.
+    if (error.exitCode === 0) return EXIT.done;
+    return json ? reportFailure(new UsageError(escapeLines(plainMessage(error))), io, json) : EXIT.usage;
   }
 }
 
-function createProgram(io: Io): Command {
+function wantsJson(argv: readonly string[]): boolean {
+  return argv.includes("--json");
+}
+
+/** commander's message without the `error: ` that it starts with. */
+function plainMessage({ message, code }: CommanderError): string {
+  return code === "commander.help" ? "expected a command" : message.replace(/^error: /, "");
+}
+
+function createProgram(io: Io, json: boolean): Command {
   const program = new Command("lora-tool")
     .description("LoRA and rsLoRA adapters: merged, inspected and verified exactly, in little memory.")
     .version(VERSION)
@@ -48,7 +67,7 @@ function createProgram(io: Io): Command {
     .showHelpAfterError("(lora-tool --help shows what there is)")
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
-      writeErr: (text) => void io.stderr.write(text),
+      writeErr: (text) => void (json || io.stderr.write(escapeLines(text))),
     });
   addMergeCommand(program, io);
   addVerifyCommand(program, io);

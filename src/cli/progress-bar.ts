@@ -36,7 +36,9 @@ export function createProgressBar(io: Io, quiet: boolean): ProgressBar {
     }
     if (now - drawnAt < REDRAW_MS && event.done < event.total) return;
     drawnAt = now;
-    io.stderr.write(`\r\u001b[K${progressLine(event, (now - startedAt) / 1000)}`);
+    // A line that wraps cannot be taken back.
+    const columns = (io.stderr as Partial<NodeJS.WriteStream>).columns || 80;
+    io.stderr.write(`\r\u001b[K${progressLine(event, (now - startedAt) / 1000).slice(0, columns - 1)}`);
   };
   return { onProgress, clear: () => void (phase !== undefined && io.stderr.write("\r\u001b[K")) };
 }
@@ -47,7 +49,8 @@ export function progressLine(event: ProgressEvent, seconds: number): string {
   const filled = Math.round(share * BAR_WIDTH);
   const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
   const rate = seconds > 0 ? event.done / seconds : 0;
-  const perSecond = event.unit === "bytes" ? `${formatBytes(rate)}/s` : `${formatCount(Math.round(rate))} ${event.unit}/s`;
+  const perSecond =
+    event.unit === "bytes" ? `${formatBytes(rate)}/s` : `${formatCount(Math.round(rate))} ${event.unit}/s`;
   const left = rate > 0 ? formatSeconds((event.total - event.done) / rate) : "…";
   const subject = event.subject === undefined ? "" : `  ${escapeText(event.subject).slice(-40)}`;
   return `${LABELS[event.phase].padEnd(9)} ${bar} ${String(Math.floor(share * 100)).padStart(3)} %  ${perSecond}  ${left} left${subject}`;

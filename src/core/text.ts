@@ -11,6 +11,11 @@ export function escapeText(text: string): string {
   return text.replace(UNPRINTABLE, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
+/** The same for text of several lines, which stay lines. */
+export function escapeLines(text: string): string {
+  return text.split("\n").map(escapeText).join("\n");
+}
+
 /** A file-supplied name in double quotes, escaped and cut at 200 characters. */
 export function quote(name: string): string {
   const cut = name.length > 200 ? `${name.slice(0, 200)}…` : name;

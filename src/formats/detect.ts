@@ -16,7 +16,10 @@ interface LookAlike {
   readonly matches: (bytes: Uint8Array, text: string) => boolean;
 }
 
-const startsWith = (...expected: number[]) => (bytes: Uint8Array) => expected.every((byte, at) => bytes[at] === byte);
+const startsWith =
+  (...expected: number[]) =>
+  (bytes: Uint8Array) =>
+    expected.every((byte, at) => bytes[at] === byte);
 const NEED_SAFETENSORS = "lora-tool reads safetensors; convert it with the tool that made it";
 const NEVER_PICKLE = "pickle files can run code and are never opened: save as safetensors where the model was made";
 
@@ -36,7 +39,11 @@ const LOOK_ALIKES: readonly LookAlike[] = [
     hint: "the download went wrong: read the message in the file",
     matches: (_, text) => /^\s*\{\s*"(?:error|message|detail)"/.test(text),
   },
-  { what: "a ZIP archive, as PyTorch writes for pickles", hint: NEVER_PICKLE, matches: startsWith(0x50, 0x4b, 0x03, 0x04) },
+  {
+    what: "a ZIP archive, as PyTorch writes for pickles",
+    hint: NEVER_PICKLE,
+    matches: startsWith(0x50, 0x4b, 0x03, 0x04),
+  },
   {
     what: "a pickle",
     hint: NEVER_PICKLE,

@@ -36,10 +36,14 @@ export function findWeights(folder: string, names: readonly string[]): string {
   if (start === undefined) throw noWeights(folder, names, weights);
   const indexed = start.endsWith(INDEX_SUFFIX);
   if (found.length === 1 && counts.size <= (indexed ? 1 : 0)) return start;
-  throw new FormatError("INVALID_INDEX", `holds several saves of the weights: ${summarise([...found, ...counts].map(escapeText))}`, {
-    file: folder,
-    hint: "name the index or the weights file that you mean, or remove what is left of the other save",
-  });
+  throw new FormatError(
+    "INVALID_INDEX",
+    `holds several saves of the weights: ${summarise([...found, ...counts].map(escapeText))}`,
+    {
+      file: folder,
+      hint: "name the index or the weights file that you mean, or remove what is left of the other save",
+    },
+  );
 }
 
 function chooseStem(names: readonly string[], weights: readonly string[]): string | undefined {

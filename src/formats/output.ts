@@ -9,8 +9,8 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync, statfsSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { FileError, toFileError } from "../core/errors.ts";
-import { assertWritable, clearLeftovers, statusOf, type TargetRules } from "./output-checks.ts";
+import { FileError, InterruptedError, toFileError } from "../core/errors.ts";
+import { assertWritable, clearLeftovers, removeAside, statusOf, type TargetRules } from "./output-checks.ts";
 import { stageName } from "./stage-owner.ts";
 
 /** Plain names, at most one folder deep, never from a file's content unchecked. */
@@ -18,17 +18,16 @@ const FILE_NAME = /^(?:[^/\\:\0]{1,100}\/)?[^/\\:\0]{1,255}$/;
 
 export class StagedOutput {
   readonly #target: string;
-  readonly #kind: TargetRules["kind"];
+  readonly #rules: TargetRules;
   readonly #folder: string;
   /** Folders around the target that were made for it, innermost first. */
   readonly #parents: readonly string[];
   readonly #files: string[] = [];
   readonly #folders: string[] = [];
-  #flushed = 0;
 
-  constructor(target: string, kind: TargetRules["kind"], folder: string, parents: readonly string[]) {
+  constructor(target: string, rules: TargetRules, folder: string, parents: readonly string[]) {
     this.#target = target;
-    this.#kind = kind;
+    this.#rules = rules;
     this.#folder = folder;
     this.#parents = parents;
     this.#folders.push(folder);
@@ -53,15 +52,18 @@ export class StagedOutput {
 
   /** @throws {FileError} DISK_FULL when fewer bytes are free than will be written */
   reserve(bytes: number): void {
-    const { bavail, bsize } = statfsSync(this.#folder);
-    if (bavail * bsize >= bytes) return;
-    throw new FileError("DISK_FULL", `needs ${bytes} bytes, ${bavail * bsize} are free`, { file: this.#target });
+    const { bavail, blocks, bsize } = this.#attempt(() => statfsSync(this.#folder));
+    // Some file systems do not count their blocks.
+    if (blocks === 0 || bavail * bsize >= bytes) return;
+    throw new FileError("DISK_FULL", `needs ${bytes} bytes, ${bavail * bsize} are free`, {
+      file: this.#target,
+      hint: "free some space, or write to another disk",
+    });
   }
 
-  /** Makes everything written so far durable; may run beside other work on the files. */
+  /** Makes everything written so far durable, so that `publish` has little left to wait for; may run beside reads. */
   async flush(): Promise<void> {
-    const files = this.#files.slice(this.#flushed);
-    for (const path of files) {
+    for (const path of this.#files) {
       try {
         const file = await open(path, "r+");
         await file.sync().finally(() => file.close());
@@ -69,21 +71,27 @@ export class StagedOutput {
         throw toFileError(error, this.#target);
       }
     }
-    this.#flushed += files.length;
   }
 
-  /** Renames the stage onto the target. From here on the target is complete and durable. */
-  async publish(): Promise<void> {
+  /**
+   * Renames the stage onto the target. From here on the target is complete and durable.
+   *
+   * @throws {InterruptedError} when the signal has come before the rename
+   * @throws {FileError} OUTPUT_EXISTS when something has come to lie there since the start and may not be replaced
+   */
+  async publish(signal?: AbortSignal): Promise<void> {
     await this.flush();
+    if (signal?.aborted) throw new InterruptedError();
     this.#attempt(() => {
       for (const folder of this.#folders.toReversed()) syncFolder(folder);
-      if (this.#kind === "folder") this.#replaceFolder();
+      assertWritable(this.#target, this.#rules);
+      if (this.#rules.kind === "folder") this.#replaceFolder();
       else {
         renameSync(this.#files[0] ?? "", this.#target);
         syncFolder(dirname(this.#target));
       }
       for (const parent of this.#parents) syncFolder(dirname(parent));
-      if (this.#kind === "file") rmSync(this.#folder, { recursive: true, force: true });
+      if (this.#rules.kind === "file") rmSync(this.#folder, { recursive: true, force: true });
     });
   }
 
@@ -100,7 +108,12 @@ export class StagedOutput {
   /** A folder cannot be renamed onto one that is not empty: the old one steps aside first, and comes back on a failure. */
   #replaceFolder(): void {
     const aside = this.#folder.replace(/\.tmp$/, ".old");
-    const exists = statusOf(this.#target) !== undefined;
+    let exists = statusOf(this.#target) !== undefined;
+    if (exists && !this.#rules.overwrite) {
+      // Empty, or this fails: nothing is ever deleted that was not to be replaced.
+      rmdirSync(this.#target);
+      exists = false;
+    }
     if (exists) renameSync(this.#target, aside);
     try {
       renameSync(this.#folder, this.#target);
@@ -114,7 +127,7 @@ export class StagedOutput {
       if (exists) renameSync(aside, this.#target);
       throw error;
     }
-    if (exists) rmSync(aside, { recursive: true, force: true });
+    if (exists) removeAside(aside);
   }
 
   #attempt<Result>(act: () => Result): Result {
@@ -140,7 +153,7 @@ export function stageOutput(path: string, rules: TargetRules): StagedOutput {
     const name = stageName(basename(target));
     const folder = join(dirname(target), name);
     mkdirSync(folder);
-    const staged = new StagedOutput(target, rules.kind, folder, parents);
+    const staged = new StagedOutput(target, rules, folder, parents);
     try {
       // Two runs that start together both get here; each sees the other's stage.
       clearLeftovers(target, name);

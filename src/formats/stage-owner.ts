@@ -6,7 +6,7 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
 export interface StagedName {
@@ -45,9 +45,21 @@ function shorten(target: string): string {
   return Buffer.byteLength(target) <= 170 ? target : createHash("sha256").update(target).digest("hex");
 }
 
+/** Containers may share a host's name and a disk, but not their process numbers: those are of one namespace. */
 function machine(): { readonly host: string; readonly boot: string } {
   const short = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 8);
-  return { host: short(hostname()), boot: short(readOrEmpty("/proc/sys/kernel/random/boot_id")) };
+  return {
+    host: short(`${hostname()} ${processNamespace()}`),
+    boot: short(readOrEmpty("/proc/sys/kernel/random/boot_id")),
+  };
+}
+
+function processNamespace(): string {
+  try {
+    return readlinkSync("/proc/self/ns/pid");
+  } catch {
+    return "";
+  }
 }
 
 /** Ticks since boot at which the process started (Linux): tells a reused process number from the old one. */

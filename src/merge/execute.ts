@@ -2,6 +2,7 @@
  * Fills the staged weight files: every byte range by some worker, headers last, hashes of inputs and outputs on the way.
  */
 
+import { UsageError } from "../core/errors.ts";
 import type { ProgressPhase, RunOptions } from "../core/progress.ts";
 import type { DeviceName } from "../engine/device.ts";
 import type { HashJob, Job, TensorJob } from "./jobs.ts";
@@ -28,11 +29,14 @@ const LARGE_RANK_ROWS = 256;
 export function openPool(plan: MergePlan, options: PoolOptions): WorkerPool {
   const tensors = plan.files.flatMap((file) => file.tensors);
   const tileElements = tensors.reduce((most, tensor) => Math.max(most, neededElements(tensor)), TILE_ELEMENTS);
-  const device = options.device ?? "auto";
+  const { device = "auto", workers = defaultWorkers() } = options;
+  if (!Number.isSafeInteger(workers) || workers < 1) {
+    throw new UsageError(`expected a whole number of workers of at least 1, got ${workers}`);
+  }
   const settings = { device, tileElements };
   // A GPU serves one session of a process; `auto` is the processor for merging.
   const most = device === "auto" || device === "cpu" ? Number.POSITIVE_INFINITY : 1;
-  return new WorkerPool(Math.min(most, options.workers ?? defaultWorkers()), settings, options.signal);
+  return new WorkerPool(Math.min(most, workers), settings, options.signal);
 }
 
 /** A tile holds at least one whole row in the widest dtype. */

@@ -42,6 +42,10 @@ export interface Inputs {
  * @throws {MismatchError} with every misfit of every adapter
  */
 export async function openInputs(options: InputOptions): Promise<Inputs> {
+  const { expertOrder, allowUnused = false, dtype = "keep" } = options;
+  if (!OUTPUT_DTYPES.includes(dtype)) {
+    throw new UsageError(`expected dtype ${OUTPUT_DTYPES.join(", ")}, got ${String(dtype)}`);
+  }
   if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
   const model = await openModel(options.base);
   const adapters: WeightedAdapter[] = [];
@@ -49,7 +53,6 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
     adapters.push({ adapter: await openAdapter(path), weight });
   }
-  const { expertOrder, allowUnused = false, dtype = "keep" } = options;
   const resolved = [];
   for (const { adapter, weight } of adapters) {
     resolved.push(await resolveAdapter(adapter, model, { weight, ...(expertOrder && { expertOrder }) }));

@@ -80,11 +80,19 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
   }
 }
 
-function assertOptions({ part, finish, method = "add" }: MergeOptions): void {
+function assertOptions({ part, finish, maxShardSize = 1, method = "add" }: MergeOptions): void {
   if (part !== undefined && finish) throw new UsageError("part and finish exclude each other");
+  if (part !== undefined && (!isCount(part.index) || !isCount(part.count) || part.index > part.count)) {
+    throw new UsageError(`expected part i of n with 1 ≤ i ≤ n, got ${part.index} of ${part.count}`);
+  }
+  if (!isCount(maxShardSize)) throw new UsageError(`expected maxShardSize in whole bytes, got ${maxShardSize}`);
   if (!MERGE_METHODS.includes(method)) {
     throw new UsageError(`expected method ${MERGE_METHODS.join(", ")}, got ${String(method)}`);
   }
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 1;
 }
 
 type Written = Pick<MergeReport, "verification"> & { readonly result: Omit<MergeResult, "seconds"> };
@@ -122,7 +130,7 @@ async function writeModel(inputs: Inputs, pool: WorkerPool, options: MergeOption
     const [hashes] = await Promise.all([hashFiles(pool, written, options), staged.flush()]);
     const verification = options.verify ? await verifyStaged(inputs, written, pool, options) : undefined;
     for (const file of inputFiles) assertUnchanged(file);
-    await staged.publish();
+    await staged.publish(options.signal);
     if (parts !== undefined) removeParts(options.out);
     const sums = files.map(({ name }) => ({ name, sha256: hashes.get(pathOf(name)) ?? "" }));
     return { result: { ...stats, bytes: totalBytes(files), files: sums }, ...(verification && { verification }) };

@@ -7,18 +7,23 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { MismatchError } from "../core/errors.ts";
+import { MismatchError, toFileError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
+import { sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { assertUnchanged, readTensorRangeSync } from "../formats/byte-source.ts";
+import { listFolder } from "../formats/model-folder.ts";
 import { stageOutput } from "../formats/output.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
+import { fillFileSync } from "../formats/write-file.ts";
 import { fillTensors, hashFiles } from "./execute.ts";
 import { filesOf, type Inputs } from "./inputs.ts";
 import { layOut, outputBytes } from "./output-layout.ts";
+import { encodePartRecord, readPartRecord } from "./part-record.ts";
 import type { MergePlan, PlannedTensor } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -33,11 +38,8 @@ export interface Part {
 const TENSORS_NAME = "tensors.safetensors";
 const RECORD_NAME = "part.json";
 
-/** What `part.json` holds. */
-interface PartRecord {
-  readonly fingerprint: string;
-  readonly stats: Readonly<Record<string, TensorStats>>;
-}
+/** Bytes of each base tensor that enter the fingerprint. */
+const SAMPLE_BYTES = 4096;
 
 /** Computes the tensors of one part and leaves them beside the output. A part that was made before is replaced. */
 export async function writePart(
@@ -48,7 +50,8 @@ export async function writePart(
   options: RunOptions,
 ): Promise<void> {
   const folder = partFolder(out, part);
-  const staged = stageOutput(folder, { kind: "folder", overwrite: true, inputs: filesOf(inputs) });
+  const inputFiles = filesOf(inputs);
+  const staged = stageOutput(folder, { kind: "folder", overwrite: true, inputs: inputFiles });
   try {
     const files = [
       { name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(inputs.plan, part) },
@@ -60,9 +63,10 @@ export async function writePart(
     const adapterFiles = inputs.adapters.flatMap(({ adapter }) => adapter.files);
     const { stats, hashes } = await fillTensors(pool, placed, () => path, adapterFiles, options);
     writeHeaders(layout, () => path);
-    const record: PartRecord = { fingerprint: fingerprint(inputs, hashes), stats: Object.fromEntries(stats) };
-    writeFileSync(staged.createFile(RECORD_NAME), `${JSON.stringify(record)}\n`);
-    await staged.publish();
+    const record = encodePartRecord({ fingerprint: fingerprint(inputs, hashes), stats });
+    fillFileSync(staged.createFile(RECORD_NAME), record);
+    for (const file of inputFiles) assertUnchanged(file);
+    await staged.publish(options.signal);
   } catch (error) {
     staged.discard();
     throw error;
@@ -72,7 +76,7 @@ export async function writePart(
 /** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */
 export function tensorsOfPart(plan: MergePlan, { index, count }: Part): PlannedTensor[] {
   const tensors = plan.files.flatMap((file) => file.tensors);
-  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
+  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0) || 1;
   let before = 0;
   return tensors.filter((tensor) => {
     // The middle of the tensor decides, so each belongs to exactly one part.
@@ -104,15 +108,19 @@ export async function openParts(
       problems.push(`part ${part.index} of ${part.count} is missing`);
       continue;
     }
-    const record = JSON.parse(readFileSync(join(folder, RECORD_NAME), "utf8")) as PartRecord;
-    if (record.fingerprint !== expected)
+    const record = readPartRecord(join(folder, RECORD_NAME));
+    if (record.fingerprint !== expected) {
       problems.push(`part ${part.index} of ${part.count} was made from other inputs`);
-    for (const [name, tensorStats] of Object.entries(record.stats)) stats.set(name, tensorStats);
+    }
+    for (const [name, tensorStats] of record.stats) stats.set(name, tensorStats);
     for (const tensor of openSafetensors(join(folder, TENSORS_NAME)).tensors.values()) tensors.set(tensor.name, tensor);
   }
   const copied = (tensor: PlannedTensor): PlannedTensor => {
     const source = tensors.get(tensor.name);
     if (source === undefined) problems.push(`${quote(tensor.name)} is in no part`);
+    else if (source.dtype !== tensor.dtype || !sameShape(source.shape, tensor.shape)) {
+      problems.push(`${quote(tensor.name)} has another dtype or shape in its part`);
+    }
     return { ...tensor, source: source ?? tensor.source, steps: [] };
   };
   const files = inputs.plan.files.map((file) => ({ ...file, tensors: file.tensors.map(copied) }));
@@ -126,7 +134,11 @@ export async function openParts(
 }
 
 export function removeParts(out: string): void {
-  rmSync(partsFolder(out), { recursive: true, force: true });
+  try {
+    rmSync(partsFolder(out), { recursive: true, force: true });
+  } catch (error) {
+    throw toFileError(error, partsFolder(out));
+  }
 }
 
 function partsFolder(out: string): string {
@@ -139,7 +151,7 @@ function partFolder(out: string, { index, count }: Part): string {
 
 /** Every part that must exist, judged by the ones that do. */
 function allParts(out: string): Part[] {
-  const names = existsSync(partsFolder(out)) ? readdirSync(partsFolder(out)) : [];
+  const names = existsSync(partsFolder(out)) ? listFolder(partsFolder(out)) : [];
   const counts = new Set(names.flatMap((name) => /^part-\d{5}-of-(\d{5})$/.exec(name)?.[1] ?? []));
   const count = Number([...counts][0]);
   if (counts.size === 1) return Array.from({ length: count }, (_, index) => ({ index: index + 1, count }));
@@ -154,15 +166,14 @@ function allParts(out: string): Part[] {
 function fingerprint({ plan, adapters, model }: Inputs, hashes: ReadonlyMap<string, string>): string {
   const digest = createHash("sha256").update(`${VERSION}\n`);
   for (const { adapter } of adapters) for (const { path } of adapter.files) digest.update(`${hashes.get(path)}\n`);
-  // The base is too large to be hashed by every part: its sizes must do, and the last step hashes it whole.
+  // The base is too large to be hashed by every part: sizes and the start of each tensor must do to tell two apart.
   for (const { size } of model.store.files) digest.update(`${size}\n`);
-  for (const { name, action, dtype, shape, steps } of plan.files.flatMap((file) => file.tensors)) {
-    const scales = steps.map((step) => [
-      step.kind,
-      "scale" in step ? step.scale : 1,
-      "weight" in step ? step.weight : 1,
-    ]);
-    digest.update(`${JSON.stringify([name, action, dtype, shape, scales])}\n`);
+  for (const { name, action, dtype, shape, source, steps } of plan.files.flatMap((file) => file.tensors)) {
+    // Paths differ between machines; everything else about a step decides the numbers.
+    const text = JSON.stringify([name, action, dtype, shape, steps], (key, value) => (key === "source" ? 0 : value));
+    const sample = new Uint8Array(Math.min(SAMPLE_BYTES, source.byteLength));
+    readTensorRangeSync(source, 0, sample);
+    digest.update(`${text}\n`).update(sample);
   }
   return digest.digest("hex");
 }

@@ -54,7 +54,9 @@ async function productSeconds(rank) {
   let seconds = 0;
   for (const [, out, input] of LINEARS) {
     const m = Math.min(1024, out);
-    const [left, right, target] = [m * rank, rank * input, m * input].map((length) => new Float32Array(length).fill(0.5));
+    const [left, right, target] = [m * rank, rank * input, m * input].map((length) =>
+      new Float32Array(length).fill(0.5),
+    );
     const product = { m, n: input, k: rank, left, right, target };
     await gemm.multiply(product);
     const started = performance.now();

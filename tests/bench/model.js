@@ -38,7 +38,8 @@ export function baseModel() {
     for (let layer = 0; layer < LAYERS; layer++) {
       const block = `model.layers.${layer}`;
       for (const [name, out, input] of LINEARS) entries.push([`${block}.${name}.weight`, [out, input]]);
-      for (const norm of ["input_layernorm", "post_attention_layernorm"]) entries.push([`${block}.${norm}.weight`, [HIDDEN]]);
+      for (const norm of ["input_layernorm", "post_attention_layernorm"])
+        entries.push([`${block}.${norm}.weight`, [HIDDEN]]);
     }
     writeTensors(join(folder, "model.safetensors"), "bf16", entries, { format: "pt" });
     writeFileSync(

@@ -13,7 +13,13 @@ describe("parseJson", () => {
     ["[]", []],
     ["{}", new Map()],
     ["-0", -0],
-    ['{"__proto__": 1, "constructor": 2}', new Map([["__proto__", 1], ["constructor", 2]])],
+    [
+      '{"__proto__": 1, "constructor": 2}',
+      new Map([
+        ["__proto__", 1],
+        ["constructor", 2],
+      ]),
+    ],
   ])("reads %s", (text, expected) => {
     expect(parse(text)).toEqual(expected);
   });
@@ -42,6 +48,9 @@ describe("parseJson", () => {
     ["a lone low surrogate", '"\\udc00"', "INVALID_JSON"],
     ["an open string", '"abc', "INVALID_JSON"],
     ["an open list", "[1", "INVALID_JSON"],
+    ["a number beyond a double", "[1e999]", "INVALID_JSON"],
+    ["a lone minus", "[-]", "INVALID_JSON"],
+    ["a string that ends in a backslash", '"\\\\\\"', "INVALID_JSON"],
     ["nesting of 129 lists", "[".repeat(129) + "]".repeat(129), "INVALID_JSON"],
     ["nesting of a million lists", "[".repeat(1e6), "INVALID_JSON"],
     ["a key twice", '{"a": 1, "a": 2}', "DUPLICATE_KEY"],
@@ -66,7 +75,7 @@ describe("parseJson", () => {
     expect(() => parse("[".repeat(128) + "]".repeat(128))).not.toThrow();
   });
 
-  test.each(["4.0", "4e0", "-0", "-1", "1e3"])("tells %s from a plain size", (text) => {
+  test.each(["4.0", "4e0", "-0", "-1", "1e3", "0.0", "1E2"])("tells %s from a plain size", (text) => {
     expect(parse(text, true)).toBeNaN();
   });
 
@@ -74,6 +83,8 @@ describe("parseJson", () => {
     expect(parse("9007199254740993", true)).toBe(Number.POSITIVE_INFINITY);
     expect(parse("18446744073709551616", true)).toBe(Number.POSITIVE_INFINITY);
     expect(parse("9007199254740991", true)).toBe(Number.MAX_SAFE_INTEGER);
+    expect(parse("999999999999999", true)).toBe(999_999_999_999_999);
+    expect(parse("1000000000000000", true)).toBe(1_000_000_000_000_000);
   });
 });
 

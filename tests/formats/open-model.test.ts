@@ -42,7 +42,9 @@ describe("openModel", () => {
   test("opens a sharded folder, and the same by its index", async () => {
     const folder = join(FIXTURES, "stories260K-sharded-bf16");
     const model = await openModel(folder);
-    expect(model.weightFiles.map(({ name }) => name)).toEqual([1, 2, 3].map((n) => `model-0000${n}-of-00003.safetensors`));
+    expect(model.weightFiles.map(({ name }) => name)).toEqual(
+      [1, 2, 3].map((n) => `model-0000${n}-of-00003.safetensors`),
+    );
     expect(model.store.tensors.size).toBe(47);
     expect((await openModel(join(folder, INDEX))).store.tensors).toEqual(model.store.tensors);
   });
@@ -66,6 +68,51 @@ describe("openModel", () => {
     expect((await openModel(snapshot)).store.tensors.size).toBe(47);
   });
 
+  test("follows the links of the hub's cache in a folder of a snapshot", async () => {
+    const repository = join(temporaryFolder(), "models--owner--name");
+    const part = join(repository, "snapshots/abc/unet");
+    mkdirSync(join(repository, "blobs"), { recursive: true });
+    mkdirSync(part, { recursive: true });
+    cpSync(join(FIXTURES, "stories260K/model.safetensors"), join(repository, "blobs/hash"));
+    symlinkSync("../../../blobs/hash", join(part, "diffusion_pytorch_model.safetensors"));
+    expect((await openModel(part)).store.tensors.size).toBe(47);
+  });
+
+  test("opens what the user names through any link", async () => {
+    const folder = temporaryFolder();
+    const sharded = join(FIXTURES, "stories260K-sharded-bf16");
+    symlinkSync(sharded, join(folder, "model"));
+    symlinkSync(join(sharded, INDEX), join(folder, "linked.safetensors.index.json"));
+    symlinkSync(join(FIXTURES, "stories260K/model.safetensors"), join(folder, "linked.safetensors"));
+    for (const name of ["model", "linked.safetensors.index.json", "linked.safetensors"]) {
+      expect((await openModel(join(folder, name))).store.tensors.size, name).toBe(47);
+    }
+  });
+
+  test("takes a broken config beside a single file for a stranger's, and says so", async () => {
+    const folder = copyOf("stories260K");
+    writeFileSync(join(folder, "config.json"), "[]");
+    const model = await openModel(join(folder, "model.safetensors"));
+    expect(model.config).toBeUndefined();
+    expect(model.store.warnings.join()).toMatch(/config\.json: expected a JSON object; the model's settings/);
+  });
+
+  test("carries the templates in their folder", async () => {
+    const folder = copyOf("stories260K");
+    mkdirSync(join(folder, "additional_chat_templates"));
+    for (const name of ["tool_use.jinja", "evil.py"])
+      writeFileSync(join(folder, "additional_chat_templates", name), "x");
+    const model = await openModel(folder);
+    expect(model.smallFiles.has("additional_chat_templates/tool_use.jinja")).toBe(true);
+    expect(model.store.warnings.join()).toMatch(/not carried over: additional_chat_templates\/evil\.py$/);
+  });
+
+  test("tells of weights that it leaves aside", async () => {
+    const folder = copyOf("stories260K");
+    cpSync(join(folder, "model.safetensors"), join(folder, "consolidated.safetensors"));
+    expect((await openModel(folder)).store.warnings.join()).toMatch(/not carried over: consolidated\.safetensors$/);
+  });
+
   test("does not follow links that lead elsewhere", async () => {
     const folder = copyOf("stories260K");
     renameSync(join(folder, "model.safetensors"), join(folder, "../model.safetensors"));
@@ -82,30 +129,53 @@ describe("openModel", () => {
     expect(model.store.warnings.join()).toMatch(/not carried over: \.env, modeling_evil\.py/);
   });
 
-  test.each(["../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "..\\x.safetensors", "C:x.safetensors", "a\0.safetensors", "..", "", 5, null])(
-    "refuses shard name %j",
-    async (shard) => {
-      const folder = withIndex((index) => void (index.weight_map["model.norm.weight"] = shard));
-      expect((await errorOf(() => openModel(folder))).code).toBe("INVALID_INDEX");
-    },
-  );
+  test.each([
+    "../x.safetensors",
+    "/etc/x.safetensors",
+    "a/b.safetensors",
+    "..\\x.safetensors",
+    "C:x.safetensors",
+    "a\0.safetensors",
+    "..",
+    "",
+    5,
+    null,
+  ])("refuses shard name %j", async (shard) => {
+    const folder = withIndex((index) => Object.assign(index.weight_map, { "model.norm.weight": shard }));
+    expect((await errorOf(() => openModel(folder))).code).toBe("INVALID_INDEX");
+  });
 
   test.each<[string, (index: { metadata: object; weight_map: Record<string, unknown> }) => void, RegExp]>([
     ["no weight_map", (index) => Reflect.deleteProperty(index, "weight_map"), /weight_map/],
     ["a list as weight_map", (index) => Object.assign(index, { weight_map: [] }), /weight_map/],
     ["an empty weight_map", (index) => Object.assign(index, { weight_map: {} }), /weight_map/],
-    ["a tensor that its shard lacks", (index) => void (index.weight_map["extra"] = "model-00001-of-00003.safetensors"), /"extra" is not in/],
-    ["a tensor that is missing", (index) => void Reflect.deleteProperty(index.weight_map, "model.norm.weight"), /"model.norm.weight".*not in the index/],
-    ["a tensor in another shard", (index) => void (index.weight_map["model.embed_tokens.weight"] = "model-00003-of-00003.safetensors"), /"model.embed_tokens.weight"/],
+    [
+      "a tensor that its shard lacks",
+      (index) => Object.assign(index.weight_map, { extra: "model-00001-of-00003.safetensors" }),
+      /"extra" is not in/,
+    ],
+    [
+      "a tensor that is missing",
+      (index) => void Reflect.deleteProperty(index.weight_map, "model.norm.weight"),
+      /"model.norm.weight".*not in the index/,
+    ],
+    [
+      "a tensor in another shard",
+      (index) => Object.assign(index.weight_map, { "model.embed_tokens.weight": "model-00003-of-00003.safetensors" }),
+      /"model.embed_tokens.weight"/,
+    ],
   ])("refuses an index with %s", async (_, edit, message) => {
     const error = await errorOf(() => openModel(withIndex(edit)));
     expect(error.code).toBe("INVALID_INDEX");
     expect(error.message).toMatch(message);
   });
 
-  test("warns of a wrong total_size", async () => {
-    const folder = withIndex((index) => Object.assign(index.metadata, { total_size: 5 }));
-    expect((await openModel(folder)).store.warnings.join()).toMatch(/total_size says 5 bytes/);
+  test.each<[string, object, RegExp]>([
+    ["wrong", { total_size: 5 }, /total_size says 5 bytes/],
+    ["textual", { total_size: "5" }, /total_size says no number/],
+  ])("warns of a %s total_size", async (_, metadata, message) => {
+    const folder = withIndex((index) => Object.assign(index.metadata, metadata));
+    expect((await openModel(folder)).store.warnings.join()).toMatch(message);
   });
 
   test("names every broken shard", async () => {
@@ -113,14 +183,14 @@ describe("openModel", () => {
     rmSync(join(folder, "model-00001-of-00003.safetensors"));
     truncateSync(join(folder, "model-00003-of-00003.safetensors"), 100_000);
     const error = await errorOf(() => openModel(folder));
-    expect(error.message).toMatch(/2 shards.*model-00001.*no such file.*model-00003.*reach past the file/);
+    expect(error.message).toMatch(/2 shards.*model-00001.*no such file.*model-00003.*the data ends early/);
   });
 
   test("refuses pickle weights, in a folder, in an index and by name", async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "pytorch_model.bin"), "");
     expect((await errorOf(() => openModel(folder))).code).toBe("UNSUPPORTED_FORMAT");
-    const indexed = withIndex((index) => void (index.weight_map["model.norm.weight"] = "x.bin"));
+    const indexed = withIndex((index) => Object.assign(index.weight_map, { "model.norm.weight": "x.bin" }));
     expect((await errorOf(() => openModel(indexed))).code).toBe("WRONG_FORMAT");
     expect((await errorOf(() => openStore(join(folder, "pytorch_model.bin")))).code).toBe("UNSUPPORTED_FORMAT");
   });
@@ -134,7 +204,7 @@ describe("openModel", () => {
     const broken = copyOf("stories260K");
     writeFileSync(join(broken, "config.json"), '{"a": 1, "a": 2}');
     const error = await errorOf(() => openModel(broken));
-    expect(error.code).toBe("INVALID_CONFIG");
+    expect(error.code).toBe("DUPLICATE_KEY");
     expect(error.message).toMatch(/config\.json: "a": the key stands twice/);
   });
 });

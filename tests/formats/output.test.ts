@@ -71,6 +71,21 @@ describe("a staged folder", () => {
   });
 });
 
+describe("what comes to lie at the target while a run is at work", () => {
+  test.each(["folder", "file"] as const)("is not replaced by a %s unless asked", async (kind) => {
+    const out = join(temporaryFolder(), "out");
+    const staged = stageOutput(out, { kind, overwrite: false, inputs: [] });
+    writeFileSync(staged.createFile("a.txt"), "new");
+    if (kind === "folder") mkdirSync(out);
+    const precious = kind === "folder" ? join(out, "precious") : out;
+    writeFileSync(precious, "precious");
+    expect((await errorOf(() => staged.publish())).code).toBe("OUTPUT_EXISTS");
+    staged.discard();
+    expect(readFileSync(precious, "utf8")).toBe("precious");
+    expect(readdirSync(join(out, ".."))).toEqual(["out"]);
+  });
+});
+
 describe("a staged file", () => {
   test("replaces the target in one step", async () => {
     const folder = temporaryFolder();
@@ -116,6 +131,19 @@ describe("inputs", () => {
     expect(readFileSync(base, "utf8")).toBe("weights");
   });
 
+  test("are not taken away by replacing a folder of links to them", async () => {
+    const repository = join(temporaryFolder(), "models--owner--name");
+    const snapshot = join(repository, "snapshots/abc");
+    mkdirSync(join(repository, "blobs"), { recursive: true });
+    mkdirSync(snapshot, { recursive: true });
+    writeFileSync(join(repository, "blobs/hash"), "weights");
+    symlinkSync("../../blobs/hash", join(snapshot, "model.safetensors"));
+    symlinkSync("nowhere", join(snapshot, "dangling"));
+    const inputs = [input(join(repository, "blobs/hash"))];
+    const error = await errorOf(() => stageOutput(snapshot, { kind: "folder", overwrite: true, inputs }));
+    expect(error.code).toBe("SAME_PATH");
+  });
+
   test("are not reached through an output that is a link", async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, "elsewhere"));
@@ -143,6 +171,26 @@ describe("what a killed run leaves", () => {
     renameSync(out, join(folder, foreignStage("out", DEAD).replace(/tmp$/, "old")));
     expect((await errorOf(() => stageOutput(out, rules))).code).toBe("OUTPUT_EXISTS");
     expect(readFileSync(join(out, "a.txt"), "utf8")).toBe("old");
+  });
+
+  test("is never half of an old output", async () => {
+    const folder = temporaryFolder();
+    const out = join(folder, "out");
+    await publishFolder(out, "new");
+    // Killed between the rename and the removal: both are there.
+    const aside = foreignStage("out", DEAD).replace(/tmp$/, "old");
+    mkdirSync(join(folder, aside));
+    expect((await errorOf(() => stageOutput(out, rules))).code).toBe("OUTPUT_EXISTS");
+    expect(readdirSync(folder)).toEqual(["out"]);
+    expect(readFileSync(join(out, "a.txt"), "utf8")).toBe("new");
+  });
+
+  test("is found again for names of any length", async () => {
+    const folder = temporaryFolder();
+    const name = "n".repeat(255);
+    mkdirSync(join(folder, foreignStage(name, DEAD)));
+    await publishFolder(join(folder, name), "one");
+    expect(readdirSync(folder)).toEqual([name]);
   });
 
   test("is not confused with the work of a living process, nor with another target's", async () => {

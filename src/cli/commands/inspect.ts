@@ -45,7 +45,9 @@ function describe(io: Io, report: InspectReport, withTensors: boolean): string {
     dtype,
     `${formatCount(tensors)} tensors, ${formatCount(elements)} elements, ${formatBytes(bytes)}`,
   ]);
-  const text = formatTable([...facts, ...dtypes].map(([label = "", value = ""]) => [paint(io.stdout, "bold", label), value]));
+  const text = formatTable(
+    [...facts, ...dtypes].map(([label = "", value = ""]) => [paint(io.stdout, "bold", label), value]),
+  );
   const modules = report.kind === "adapter" ? `\n${moduleTable(report)}` : "";
   return text + modules + (withTensors ? `\n${tensorTable(report)}` : "");
 }
@@ -69,7 +71,8 @@ function modelFacts(report: InspectedModel): string[][] {
     ["tied", report.tied ? "yes: one tensor is input embedding and output head" : "no"],
   ];
   for (const { name, bytes } of report.files) facts.push(["file", `${escapeText(name)}, ${formatBytes(bytes)}`]);
-  for (const [key, text] of Object.entries(report.metadata)) facts.push(["metadata", `${escapeText(key)}: ${escapeText(text)}`]);
+  for (const [key, text] of Object.entries(report.metadata))
+    facts.push(["metadata", `${escapeText(key)}: ${escapeText(text)}`]);
   return facts;
 }
 
@@ -77,7 +80,14 @@ function modelFacts(report: InspectedModel): string[][] {
 function moduleTable({ modules }: InspectedAdapter): string {
   const groups = new Map<string, { row: string[]; count: number }>();
   for (const { name, kind, method, rank, alpha, scale } of modules) {
-    const row = [escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*"), kind, method, String(rank), formatNumber(alpha), formatNumber(scale)];
+    const row = [
+      escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*"),
+      kind,
+      method,
+      String(rank),
+      formatNumber(alpha),
+      formatNumber(scale),
+    ];
     const group = groups.get(row.join("\n")) ?? { row, count: 0 };
     group.count++;
     groups.set(row.join("\n"), group);
@@ -87,7 +97,13 @@ function moduleTable({ modules }: InspectedAdapter): string {
 }
 
 function tensorTable({ tensors }: InspectReport): string {
-  const rows = tensors.map(({ name, dtype, shape, bytes, file }) => [dtype, formatShape(shape), formatBytes(bytes), escapeText(file), escapeText(name)]);
+  const rows = tensors.map(({ name, dtype, shape, bytes, file }) => [
+    dtype,
+    formatShape(shape),
+    formatBytes(bytes),
+    escapeText(file),
+    escapeText(name),
+  ]);
   return formatTable([["dtype", "shape", "bytes", "file", "tensor"], ...rows]);
 }
 

@@ -3,6 +3,8 @@
  */
 
 import { type Command, Option } from "commander";
+import { formatShape } from "../../core/shape.ts";
+import { escapeText } from "../../core/text.ts";
 import type { MergeOptions } from "../../merge/merge.ts";
 import type { MergeReport } from "../../merge/report.ts";
 import { formatBytes, formatCount, formatScale, formatSeconds, formatShare, formatTable } from "../format.ts";
@@ -17,10 +19,8 @@ import {
   parseSize,
   parseWeightedAdapter,
 } from "../options.ts";
-import { createProgressBar } from "../progress-bar.ts";
-import { escapeText } from "../../core/text.ts";
-import { formatShape } from "../../core/shape.ts";
 import { printReport, printWarnings } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
 import { describeVerification } from "./verify.ts";
 
 const EXAMPLES = `
@@ -55,7 +55,9 @@ export function addMergeCommand(program: Command, io: Io): void {
   addOutputOptions(command)
     .addOption(new Option("--method <name>", "how deltas are combined").choices(["add"]).default("add"))
     .addOption(
-      new Option("--dtype <dtype>", "dtype of the float tensors").choices(["keep", "f32", "f16", "bf16"]).default("keep"),
+      new Option("--dtype <dtype>", "dtype of the float tensors")
+        .choices(["keep", "f32", "f16", "bf16"])
+        .default("keep"),
     )
     .option("--max-shard-size <size>", "deal the tensors into files of this size, e.g. 5GB", parseSize)
     .option("--workers <n>", "threads (default: one a core, at most 8)", parseCount)
@@ -94,14 +96,26 @@ function describeMerge(io: Io, report: MergeReport): string {
   rows.push(["tensors", counts.map(([action, count]) => `${formatCount(count)} ${action}`).join(", ")]);
   if (report.untied) rows.push(["tie", "embedding and output head part: tie_word_embeddings becomes false"]);
   if (report.plan !== undefined) {
-    const plan = report.plan.map((row) => [row.action, escapeText(row.tensor), row.dtype, formatShape(row.shape), row.modules.map(escapeText).join(", ")]);
+    const plan = report.plan.map((row) => [
+      row.action,
+      escapeText(row.tensor),
+      row.dtype,
+      formatShape(row.shape),
+      row.modules.map(escapeText).join(", "),
+    ]);
     return `${formatTable([["action", "tensor", "dtype", "shape", "modules"], ...plan])}\n${formatTable(rows)}`;
   }
   const { result } = report;
   if (result !== undefined) {
-    rows.push(["changed", `${formatCount(result.changed)} of ${formatCount(result.elements)} elements in merged tensors`]);
+    rows.push([
+      "changed",
+      `${formatCount(result.changed)} of ${formatCount(result.elements)} elements in merged tensors`,
+    ]);
     rows.push(["lost", `${formatShare(result.lost, result.lost + result.changed)} of the deltas in the rounding`]);
-    rows.push(["wrote", `${escapeText(report.out)}, ${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`]);
+    rows.push([
+      "wrote",
+      `${escapeText(report.out)}, ${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`,
+    ]);
     for (const file of result.files) rows.push(["sha256", `${file.sha256}  ${escapeText(file.name)}`]);
   }
   if (report.verification !== undefined) rows.push(["verified", describeVerification(report.verification)]);

@@ -58,7 +58,9 @@ export function addVerifyCommand(program: Command, io: Io): void {
       const report = await verify({ ...options, base, adapters, merged, signal, onProgress }).finally(bar.clear);
       printReport(io, report, flags, () => `${describeVerification(report)}\n`);
       if (report.passed) return;
-      throw new MismatchError("VERIFICATION_FAILED", "not base + Σ scaled delta", describeFailures(report), { file: merged });
+      throw new MismatchError("VERIFICATION_FAILED", "not base + Σ scaled delta", describeFailures(report), {
+        file: merged,
+      });
     });
 }
 
@@ -68,6 +70,9 @@ export function describeVerification(report: VerifyReport): string {
     report.exactElements === 0
       ? ""
       : `; ${formatCount(report.exactElements)} of them in double precision, within ${report.maxExactUlp.toPrecision(3)} ulp`;
-  const differ = report.different === 0 ? "all equal" : `${formatCount(report.different)} differ, by up to ${report.maxUlp.toPrecision(3)} ulp`;
+  const differ =
+    report.different === 0
+      ? "all equal"
+      : `${formatCount(report.different)} differ, by up to ${report.maxUlp.toPrecision(3)} ulp`;
   return `${formatCount(report.elements)} elements in ${formatCount(report.tensors)} tensors recomputed, ${differ}${exact}`;
 }

@@ -69,7 +69,10 @@ function reserve(pages: number): { readonly buffer: ArrayBuffer } {
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {
-    throw new MemoryError(`no memory for the buffers of one thread, ${bytes} bytes`, { cause });
+    throw new MemoryError(`no memory for the buffers of one thread, ${bytes} bytes`, {
+      cause,
+      hint: "use fewer --workers, or give the process more memory",
+    });
   }
 }
 

@@ -70,7 +70,8 @@ function checkCalls(functions: readonly OnnxFunction[], file: string): void {
   const byKey = new Map<string, OnnxFunction>();
   for (const one of functions) {
     const key = keyOf(one.domain, one.name, one.overload);
-    if (byKey.has(key)) throw new FormatError("DUPLICATE_KEY", "a function is defined twice", { file, subject: one.name });
+    if (byKey.has(key))
+      throw new FormatError("DUPLICATE_KEY", "a function is defined twice", { file, subject: one.name });
     byKey.set(key, one);
   }
   const callees = new Map<string, Set<string>>();

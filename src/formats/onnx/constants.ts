@@ -16,7 +16,8 @@ export function collectConstants(
   const constants = new Map<string, OnnxConstant>();
   const add = (scope: string, kind: OnnxConstant["kind"], name: string, tensor: OnnxTensor | OnnxSparseTensor) => {
     const key = scope === "" ? name : `${scope}/${name}`;
-    if (constants.has(key)) throw new FormatError("DUPLICATE_KEY", "two constants have this name", { file, subject: key });
+    if (constants.has(key))
+      throw new FormatError("DUPLICATE_KEY", "two constants have this name", { file, subject: key });
     constants.set(key, { key, name, scope, kind, tensor });
   };
   const visitNodes = (nodes: readonly OnnxNode[], scope: string) => {
@@ -24,7 +25,8 @@ export function collectConstants(
       const [output] = node.outputs;
       for (const { graphs, tensors, sparseTensors, name } of node.attributes) {
         graphs.forEach(visitGraph);
-        const isConstant = node.opType === "Constant" && node.domain === "" && (name === "value" || name === "sparse_value");
+        const isConstant =
+          node.opType === "Constant" && node.domain === "" && (name === "value" || name === "sparse_value");
         if (!isConstant || output === undefined) continue;
         for (const tensor of [...tensors, ...sparseTensors]) add(scope, "constant node", output, tensor);
       }

@@ -14,7 +14,7 @@ import type { FileIdentity } from "../tensor-store.ts";
 import { assertOpenedAt, type LocationRules, resolveLocation } from "./external-location.ts";
 import type { ExternalData } from "./model.ts";
 import type { Warnings } from "./warnings.ts";
-import type { Field } from "./wire-reader.ts";
+import type { Field } from "./wire.ts";
 
 const KNOWN_KEYS: ReadonlySet<string> = new Set(["location", "offset", "length", "checksum"]);
 const DECIMAL = /^(?:0|[1-9][0-9]*)$/;

@@ -38,7 +38,11 @@ export function parseLocation(location: string, model: string, tensor: string): 
   }
   const path = posix.normalize(location);
   if (ABSOLUTE.test(location) || location.includes("\\") || path === ".." || path.startsWith("../")) {
-    throw new FileError("PATH_ESCAPE", `expected a location inside the model's folder, got ${quote(location)}`, details);
+    throw new FileError(
+      "PATH_ESCAPE",
+      `expected a location inside the model's folder, got ${quote(location)}`,
+      details,
+    );
   }
   if (location === "" || path === "." || path.endsWith("/")) {
     throw new FormatError("INVALID_EXTERNAL_DATA", `expected the location of a file, got ${quote(location)}`, details);
@@ -55,7 +59,8 @@ export function resolveLocation(location: string, { model, allowHardLinks }: Loc
     real = realpathSync(path);
     const modelPath = realpathSync(model);
     const roots = [realpathSync(dirname(model)), dirname(modelPath)];
-    if (real === modelPath) throw new FormatError("INVALID_EXTERNAL_DATA", "the data file is the model itself", details);
+    if (real === modelPath)
+      throw new FormatError("INVALID_EXTERNAL_DATA", "the data file is the model itself", details);
     if (!roots.some((root) => real.startsWith(root.endsWith(sep) ? root : root + sep))) {
       throw new FileError("PATH_ESCAPE", "is a link that leads out of the model's folder", details);
     }

@@ -6,7 +6,7 @@
  */
 
 import type { FileIdentity, TensorData, TensorStore } from "../tensor-store.ts";
-import type { Field, Span } from "./wire-reader.ts";
+import type { Field, Span } from "./wire.ts";
 
 export interface OnnxModel {
   readonly path: string;
@@ -52,6 +52,8 @@ export interface OnnxFunction {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly nodes: readonly OnnxNode[];
+  /** Attributes that have a default value. */
+  readonly defaults: readonly OnnxAttribute[];
   readonly opsetImports: ReadonlyMap<string, number>;
 }
 
@@ -93,6 +95,8 @@ export interface OnnxTensor {
 
 export interface OnnxSparseTensor {
   readonly parts: readonly Span[];
+  readonly values: OnnxTensor;
+  readonly indices: OnnxTensor;
   /** The dense tensor that it stands for, made when its bytes are read. */
   readonly data: TensorData;
 }
@@ -119,4 +123,3 @@ export interface OnnxConstant {
   readonly kind: "initialiser" | "sparse initialiser" | "constant node";
   readonly tensor: OnnxTensor | OnnxSparseTensor;
 }
-

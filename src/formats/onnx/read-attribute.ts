@@ -6,12 +6,16 @@
  */
 
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
+import { readTensorBytes } from "../byte-source.ts";
+import type { TensorData } from "../tensor-store.ts";
 import { dtypeOfElementType } from "./element-type.ts";
 import type { Attribute, Dimension, ValueInfo } from "./graph.ts";
+import { lazyBytes } from "./lazy.ts";
 import type { OnnxAttribute, OnnxNode, OnnxValue } from "./model.ts";
 import { ATTRIBUTE, DIMENSION, NODE, SHAPE, TENSOR_TYPE, TYPE, VALUE_INFO } from "./schema.ts";
 import { readEntry } from "./walk-tensor.ts";
-import { type Field, LENGTH_DELIMITED, type Span, type WireReader } from "./wire-reader.ts";
+import { type Field, LENGTH_DELIMITED, type Span } from "./wire.ts";
+import type { WireReader } from "./wire-reader.ts";
 
 /** An attribute that is no graph. */
 export type PlainAttribute = Exclude<Attribute, { readonly kind: "graph" }>;
@@ -47,15 +51,25 @@ export function readAttribute(wire: WireReader, attribute: OnnxAttribute): Plain
     case "strings":
       return { kind, value: values.strings };
     case "tensor":
-      if (tensor !== undefined) return { kind, value: tensor.data };
+      if (tensor !== undefined) return { kind, value: inMemory(tensor.data) };
       break;
     case "graph":
       return undefined;
   }
-  throw new UnsupportedError("UNSUPPORTED_MODEL", `an attribute of type ${values.type} without a value that can be read`, {
-    file: wire.path,
-    subject: attribute.name,
-  });
+  throw new UnsupportedError(
+    "UNSUPPORTED_MODEL",
+    `an attribute of type ${values.type} without a value that can be read`,
+    {
+      file: wire.path,
+      subject: attribute.name,
+    },
+  );
+}
+
+/** Attributes travel with their node, wherever that is written: they do not refer to the file, unlike initialisers. */
+function inMemory(data: TensorData): TensorData {
+  if (data.source.kind === "memory") return data;
+  return { ...data, source: lazyBytes(() => readTensorBytes(data)) };
 }
 
 interface Values {
@@ -98,7 +112,10 @@ function readValues(wire: WireReader, { span, name }: OnnxAttribute): Values {
         values.strings.push(wire.text(field));
         break;
       case ATTRIBUTE.refName:
-        throw new UnsupportedError("UNSUPPORTED_MODEL", "refers to an attribute of a function", { file: wire.path, subject: name });
+        throw new UnsupportedError("UNSUPPORTED_MODEL", "refers to an attribute of a function", {
+          file: wire.path,
+          subject: name,
+        });
     }
   }
   return values;
@@ -106,7 +123,9 @@ function readValues(wire: WireReader, { span, name }: OnnxAttribute): Values {
 
 function appendFloats(wire: WireReader, { tag, start, end }: Field, floats: number[]): void {
   if ((tag & 7) === LENGTH_DELIMITED && (end - start) % 4 !== 0) {
-    throw new FormatError("INVALID_PROTOBUF", `packed numbers at byte ${start} do not fill their field`, { file: wire.path });
+    throw new FormatError("INVALID_PROTOBUF", `packed numbers at byte ${start} do not fill their field`, {
+      file: wire.path,
+    });
   }
   const bytes = wire.bytes(start, end);
   const view = new DataView(bytes.buffer);

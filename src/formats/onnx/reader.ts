@@ -20,7 +20,7 @@ import { MODEL, NEWEST_IR_VERSION, NEWEST_OPSET_VERSION } from "./schema.ts";
 import { addOpset, walkFunction, walkGraph } from "./walk-graph.ts";
 import { readEntry, type WalkContext } from "./walk-tensor.ts";
 import { Warnings } from "./warnings.ts";
-import type { Span } from "./wire-reader.ts";
+import type { Span } from "./wire.ts";
 
 export interface OpenOnnxOptions {
   /** Data files with several names (hard links, as deduplicating stores make them) are allowed. Default false. */
@@ -57,7 +57,10 @@ function assertLooksLikeOnnx(start: Uint8Array, path: string): void {
   }
   const isSafetensors = start[8] === 0x7b && start.length > 8 && start.subarray(4, 8).every((byte) => byte === 0);
   if (isSafetensors) {
-    throw new FormatError("WRONG_FORMAT", "is a safetensors file", { file: path, hint: "give it a name that ends in .safetensors" });
+    throw new FormatError("WRONG_FORMAT", "is a safetensors file", {
+      file: path,
+      hint: "give it a name that ends in .safetensors",
+    });
   }
   if (!FIRST_BYTES.has(start[0])) assertNotLookAlike(start, path);
 }
@@ -129,9 +132,14 @@ function storeOf(
   return { path, tensors, metadata, files, warnings: warnings.lines };
 }
 
-function checkVersions(irVersion: number | undefined, opsets: ReadonlyMap<string, number>, { wire, warnings }: WalkContext): number {
+function checkVersions(
+  irVersion: number | undefined,
+  opsets: ReadonlyMap<string, number>,
+  { wire, warnings }: WalkContext,
+): number {
   const details = { file: wire.path };
-  if (irVersion === undefined) throw new FormatError("INVALID_MODEL", "states no IR version: not an ONNX model", details);
+  if (irVersion === undefined)
+    throw new FormatError("INVALID_MODEL", "states no IR version: not an ONNX model", details);
   if (!(irVersion >= 1 && Number.isSafeInteger(irVersion))) {
     throw new FormatError("INVALID_MODEL", `expected an IR version above 0, got ${irVersion}`, details);
   }

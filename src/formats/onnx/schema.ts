@@ -5,7 +5,7 @@
  * Repeated numbers come packed (length-delimited) or one by one, so those have two tags.
  */
 
-import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from "./wire-reader.ts";
+import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from "./wire.ts";
 
 const varint = (field: number) => (field << 3) | VARINT;
 const fixed32 = (field: number) => (field << 3) | FIXED32;

@@ -23,46 +23,53 @@ export function toGraph(model: OnnxModel): Graph {
       hint: "inline them: onnx.inliner.inline_local_functions",
     });
   }
-  const body = withWire(model.identity, (wire) => toBody(wire, model.graph, new Set()));
+  const body = withWire(model.identity, (wire) => toBody(wire, model.graph, undefined));
   return { ...body, irVersion: model.irVersion, opsetImports: model.opsetImports };
 }
 
-/** @param outer values of the graphs around, which a subgraph may use */
-function toBody(wire: WireReader, graph: OnnxGraph, outer: ReadonlySet<string>): GraphBody {
+/** Values that are defined so far, in a graph and in those around it, which it may use too. */
+interface Scope {
+  readonly names: Set<string>;
+  readonly outer: Scope | undefined;
+}
+
+function toBody(wire: WireReader, graph: OnnxGraph, outer: Scope | undefined): GraphBody {
   const [sparse] = graph.sparseInitialisers.keys();
   if (sparse !== undefined) {
     throw new UnsupportedError("UNSUPPORTED_MODEL", "a sparse initialiser", { file: wire.path, subject: sparse });
   }
   const initialisers = new Map([...graph.initialisers].map(([name, { data }]) => [name, data]));
   const inputs = graph.inputs.filter(({ name }) => !initialisers.has(name)).map((value) => readValueInfo(wire, value));
-  const defined = new Set([...outer, ...initialisers.keys(), ...inputs.map(({ name }) => name)]);
+  const names = new Set([...initialisers.keys(), ...inputs.map(({ name }) => name)]);
+  const scope = { names, outer };
   const nodes: GraphNode[] = [];
   for (const node of graph.nodes) {
-    for (const input of node.inputs) if (input !== "") assertDefined(wire, defined, input);
-    nodes.push(toNode(wire, node, defined));
-    for (const output of node.outputs) if (output !== "") defined.add(output);
+    for (const input of node.inputs) if (input !== "") assertDefined(wire, scope, input);
+    nodes.push(toNode(wire, node, scope));
+    for (const output of node.outputs) if (output !== "") names.add(output);
   }
-  for (const { name } of graph.outputs) assertDefined(wire, defined, name);
+  for (const { name } of graph.outputs) assertDefined(wire, scope, name);
   const outputs = graph.outputs.map((value) => readValueInfo(wire, value));
   return { name: graph.name, nodes, initialisers, inputs, outputs };
 }
 
-function toNode(wire: WireReader, node: OnnxNode, defined: ReadonlySet<string>): GraphNode {
+function toNode(wire: WireReader, node: OnnxNode, scope: Scope): GraphNode {
   const attributes = new Map<string, Attribute>();
   for (const attribute of node.attributes) {
     const details = { file: wire.path, subject: attribute.name };
-    if (attributes.has(attribute.name)) throw new FormatError("DUPLICATE_KEY", "an attribute stands twice in a node", details);
+    if (attributes.has(attribute.name))
+      throw new FormatError("DUPLICATE_KEY", "an attribute stands twice in a node", details);
     const [graph] = attribute.graphs;
     const plain = readAttribute(wire, attribute);
     if (plain !== undefined) attributes.set(attribute.name, plain);
-    else if (graph !== undefined) attributes.set(attribute.name, { kind: "graph", value: toBody(wire, graph, defined) });
+    else if (graph !== undefined) attributes.set(attribute.name, { kind: "graph", value: toBody(wire, graph, scope) });
     else throw new FormatError("INVALID_MODEL", "an attribute of type graph without one", details);
   }
   const { name, opType, domain, inputs, outputs } = node;
   return { name, opType, domain, inputs, outputs, attributes };
 }
 
-function assertDefined(wire: WireReader, defined: ReadonlySet<string>, name: string): void {
-  if (defined.has(name)) return;
+function assertDefined(wire: WireReader, scope: Scope, name: string): void {
+  for (let at: Scope | undefined = scope; at !== undefined; at = at.outer) if (at.names.has(name)) return;
   throw new FormatError("INVALID_MODEL", "the value is used before it is defined", { file: wire.path, subject: name });
 }

@@ -9,7 +9,8 @@
 import { DTYPE_BITS, type Dtype } from "../../core/dtype.ts";
 import { FormatError } from "../../core/errors.ts";
 import { TENSOR } from "./schema.ts";
-import { FIXED32, FIXED64, type Field, LENGTH_DELIMITED, type Span, VARINT, type WireReader } from "./wire-reader.ts";
+import { FIXED32, FIXED64, type Field, LENGTH_DELIMITED, type Span, VARINT } from "./wire.ts";
+import type { WireReader } from "./wire-reader.ts";
 
 const FLOAT_DATA = TENSOR.floatData >>> 3;
 const INT32_DATA = TENSOR.int32Data >>> 3;
@@ -149,7 +150,8 @@ function forEachTyped(
     }
     wire.forEachVarint(field, (low, high) => {
       const isValid = number === INT32_DATA ? low >= lowest && low <= highest : dtype !== "u32" || high === 0;
-      if (!isValid) throw mismatch(wire, name, `the value ${number === INT32_DATA ? low : `${high}·2^32 + ${low}`} is no ${dtype}`);
+      if (!isValid)
+        throw mismatch(wire, name, `the value ${number === INT32_DATA ? low : `${high}·2^32 + ${low}`} is no ${dtype}`);
       integer(low, high);
     });
   }

@@ -6,12 +6,20 @@
  */
 
 import { FormatError } from "../../core/errors.ts";
-import type { OnnxAttribute, OnnxFunction, OnnxGraph, OnnxNode, OnnxSparseTensor, OnnxTensor, OnnxValue } from "./model.ts";
+import type {
+  OnnxAttribute,
+  OnnxFunction,
+  OnnxGraph,
+  OnnxNode,
+  OnnxSparseTensor,
+  OnnxTensor,
+  OnnxValue,
+} from "./model.ts";
 import { ATTRIBUTE, FUNCTION, GRAPH, NODE, OPSET, VALUE_INFO } from "./schema.ts";
 import { hasEscapedBytes } from "./text.ts";
 import { walkSparseTensor } from "./walk-sparse.ts";
 import { type WalkContext, walkTensor } from "./walk-tensor.ts";
-import type { Span } from "./wire-reader.ts";
+import type { Span } from "./wire.ts";
 
 export function walkGraph(context: WalkContext, parts: readonly Span[], scope: string): OnnxGraph {
   const { wire } = context;
@@ -59,7 +67,10 @@ function addNamed<Tensor extends OnnxTensor | OnnxSparseTensor>(
   const { name } = tensor.data;
   if (name === "") throw new FormatError("INVALID_MODEL", "an initialiser without a name", { file: wire.path });
   if (tensors.has(name)) {
-    throw new FormatError("DUPLICATE_KEY", "two initialisers of one graph have this name", { file: wire.path, subject: name });
+    throw new FormatError("DUPLICATE_KEY", "two initialisers of one graph have this name", {
+      file: wire.path,
+      subject: name,
+    });
   }
   if (hasEscapedBytes(name)) warnings.add("the name is not valid UTF-8", name);
   tensors.set(name, tensor);
@@ -73,6 +84,7 @@ export function walkFunction(context: WalkContext, span: Span, index: number): O
   const inputs: string[] = [];
   const outputs: string[] = [];
   const nodes: OnnxNode[] = [];
+  const defaults: OnnxAttribute[] = [];
   const opsetImports = new Map<string, number>();
   const scope = `function#${index}`;
   for (const field of wire.fields([span])) {
@@ -99,11 +111,10 @@ export function walkFunction(context: WalkContext, span: Span, index: number): O
         addOpset(context, opsetImports, wire.child(field));
         break;
       case FUNCTION.attributeProto:
-        // Default values: nothing refers to their tensors by name, but they have to be well formed.
-        walkAttribute(context, wire.child(field), scope, "default");
+        defaults.push(walkAttribute(context, wire.child(field), `${scope}.default`, ""));
     }
   }
-  return { name, domain, overload, scope, inputs, outputs, nodes, opsetImports };
+  return { name, domain, overload, scope, inputs, outputs, nodes, defaults, opsetImports };
 }
 
 /** Reads an `OperatorSetIdProto`. @throws {FormatError} for a domain that is imported twice or a version below 1 */
@@ -185,7 +196,10 @@ function walkAttribute(context: WalkContext, span: Span, place: string, node: st
     else targets.get(field.tag)?.push(wire.child(field));
   }
   // The parts of a field that is not repeated are one message; each of a repeated field is its own.
-  const messages = (parts: Span[], spans: Span[]) => [...(parts.length > 0 ? [parts] : []), ...spans.map((one) => [one])];
+  const messages = (parts: Span[], spans: Span[]) => [
+    ...(parts.length > 0 ? [parts] : []),
+    ...spans.map((one) => [one]),
+  ];
   const graphs = messages(graphParts, graphSpans).map((parts, index) =>
     walkGraph(context, parts, `${place}.${name}${graphSpans.length > 0 ? `[${index}]` : ""}`),
   );

@@ -15,7 +15,7 @@ import { lazyBytes } from "./lazy.ts";
 import type { OnnxSparseTensor } from "./model.ts";
 import { SPARSE_TENSOR } from "./schema.ts";
 import { type WalkContext, walkTensor } from "./walk-tensor.ts";
-import type { Span } from "./wire-reader.ts";
+import type { Span } from "./wire.ts";
 
 /** Tensor of `values` gives the name where none is given. */
 export function walkSparseTensor(context: WalkContext, parts: readonly Span[], name?: string): OnnxSparseTensor {
@@ -39,9 +39,9 @@ export function walkSparseTensor(context: WalkContext, parts: readonly Span[], n
         });
     }
   }
-  const values = walkTensor(context, valuesParts, name).data;
-  const indices = walkTensor(context, indicesParts, `indices of ${values.name}`).data;
-  return { parts, data: denseTensor(values, indices, shape, wire.path) };
+  const values = walkTensor(context, valuesParts, name);
+  const indices = walkTensor(context, indicesParts, `indices of ${values.data.name}`);
+  return { parts, values, indices, data: denseTensor(values.data, indices.data, shape, wire.path) };
 }
 
 function denseTensor(values: TensorData, indices: TensorData, shape: Shape, file: string): TensorData {
@@ -53,13 +53,17 @@ function denseTensor(values: TensorData, indices: TensorData, shape: Shape, file
   if (elements === undefined || shape.length === 0 || !Number.isSafeInteger(elements * bits)) {
     throw new FormatError("INVALID_SHAPE", `sparse tensor: expected sizes above 0, got ${formatShape(shape)}`, details);
   }
-  if (bits % 8 !== 0 || bits === 0) throw new UnsupportedError("UNSUPPORTED_DTYPE", `a sparse tensor of ${dtype}`, details);
+  if (bits % 8 !== 0 || bits === 0)
+    throw new UnsupportedError("UNSUPPORTED_DTYPE", `a sparse tensor of ${dtype}`, details);
   const count = values.shape[0] ?? 0;
   if (values.shape.length !== 1) throw invalid(`expected values [n], got ${formatShape(values.shape)}`);
   const isLinear = indices.shape.length === 1;
-  const fits = indices.shape[0] === count && (isLinear || (indices.shape.length === 2 && indices.shape[1] === shape.length));
+  const fits =
+    indices.shape[0] === count && (isLinear || (indices.shape.length === 2 && indices.shape[1] === shape.length));
   if (indices.dtype !== "i64" || !fits) {
-    throw invalid(`expected indices i64 [${count}] or [${count}, ${shape.length}], got ${indices.dtype} ${formatShape(indices.shape)}`);
+    throw invalid(
+      `expected indices i64 [${count}] or [${count}, ${shape.length}], got ${indices.dtype} ${formatShape(indices.shape)}`,
+    );
   }
   assertSorted(indices, isLinear ? [elements] : shape, invalid);
 
@@ -80,7 +84,9 @@ function assertSorted(indices: TensorData, sizes: Shape, invalid: (problem: stri
 /** Row-major positions; NaN for one that is out of range. */
 function linearIndices(indices: TensorData, sizes: Shape): Float64Array {
   if (indices.byteLength > MAX_SMALL_FILE_BYTES) {
-    throw new FormatError("HEADER_TOO_LARGE", `${indices.byteLength} bytes of sparse indices`, { subject: indices.name });
+    throw new FormatError("HEADER_TOO_LARGE", `${indices.byteLength} bytes of sparse indices`, {
+      subject: indices.name,
+    });
   }
   const bytes = readTensorBytes(indices);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

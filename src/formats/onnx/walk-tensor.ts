@@ -18,7 +18,8 @@ import type { OnnxTensor } from "./model.ts";
 import { ENTRY, TENSOR, TENSOR_CONTENT_FIELDS } from "./schema.ts";
 import { decodeTypedValues, measureTypedValues, TYPED_FIELDS, typedFieldOf } from "./typed-values.ts";
 import type { Warnings } from "./warnings.ts";
-import { type Field, LENGTH_DELIMITED, type Span, type WireReader } from "./wire-reader.ts";
+import { type Field, LENGTH_DELIMITED, type Span } from "./wire.ts";
+import type { WireReader } from "./wire-reader.ts";
 
 /** What every walker needs. */
 export interface WalkContext {
@@ -67,7 +68,9 @@ export function walkTensor(context: WalkContext, parts: readonly Span[], name?: 
     return { parts, data: { name: subject, dtype, shape, byteLength, source }, payload: undefined, external };
   }
   if (fields.entries.length > 0) context.warnings.add("external data ignored: the tensor does not use it", subject);
-  return fields.typed.size > 0 ? typedTensor(context, parts, fields, tensor) : rawTensor(context, parts, fields, tensor);
+  return fields.typed.size > 0
+    ? typedTensor(context, parts, fields, tensor)
+    : rawTensor(context, parts, fields, tensor);
 }
 
 interface CheckedTensor {
@@ -78,15 +81,24 @@ interface CheckedTensor {
   readonly byteLength: number;
 }
 
-function rawTensor(context: WalkContext, parts: readonly Span[], fields: TensorFields, tensor: CheckedTensor): OnnxTensor {
+function rawTensor(
+  context: WalkContext,
+  parts: readonly Span[],
+  fields: TensorFields,
+  tensor: CheckedTensor,
+): OnnxTensor {
   const { name, dtype, shape, byteLength } = tensor;
   const { raw } = fields;
   const found = raw === undefined ? 0 : raw.end - raw.start;
   if (found !== byteLength) {
-    throw new FormatError("SIZE_MISMATCH", `expected ${byteLength} bytes for ${dtype} ${formatShape(shape)}, got ${found}`, {
-      file: context.wire.path,
-      subject: name,
-    });
+    throw new FormatError(
+      "SIZE_MISMATCH",
+      `expected ${byteLength} bytes for ${dtype} ${formatShape(shape)}, got ${found}`,
+      {
+        file: context.wire.path,
+        subject: name,
+      },
+    );
   }
   const start = raw?.start ?? parts.at(-1)?.start ?? 0;
   const source = { kind: "file" as const, path: context.identity.path, offset: start };
@@ -94,7 +106,12 @@ function rawTensor(context: WalkContext, parts: readonly Span[], fields: TensorF
   return { parts, data: { name, dtype, shape, byteLength, source }, payload, external: undefined };
 }
 
-function typedTensor({ wire, identity }: WalkContext, parts: readonly Span[], fields: TensorFields, tensor: CheckedTensor): OnnxTensor {
+function typedTensor(
+  { wire, identity }: WalkContext,
+  parts: readonly Span[],
+  fields: TensorFields,
+  tensor: CheckedTensor,
+): OnnxTensor {
   const { name, dtype, shape } = tensor;
   const byteLength = measureTypedValues(wire, parts, tensor);
   const only = fields.typedCount === 1 ? fields.typed.get(typedFieldOf(dtype)) : undefined;
@@ -122,7 +139,8 @@ function assertOneSource(
   if (fields.location !== 0 && !isExternal) throw invalid(`expected data_location 0 or 1, got ${fields.location}`);
   const sources = fields.typed.size + Number(hasRaw) + Number(isExternal);
   if (sources > 1) throw invalid("expected values in one place, got several (raw_data, typed data, external data)");
-  if (sources === 0 && elements > 0) throw new FormatError("SIZE_MISMATCH", `expected ${elements} values, got none`, details);
+  if (sources === 0 && elements > 0)
+    throw new FormatError("SIZE_MISMATCH", `expected ${elements} values, got none`, details);
   if (elements === 0 && (hasRaw || fields.typed.size > 0)) {
     throw new FormatError("SIZE_MISMATCH", "expected no values for a shape without elements, got some", details);
   }
@@ -173,7 +191,10 @@ function readFields(context: WalkContext, parts: readonly Span[]): TensorFields 
         fields.entries.push({ ...readEntry(wire, wire.child(field)), field });
         break;
       case TENSOR.segment:
-        throw new UnsupportedError("UNSUPPORTED_MODEL", "a tensor in segments", { file: wire.path, subject: fields.name });
+        throw new UnsupportedError("UNSUPPORTED_MODEL", "a tensor in segments", {
+          file: wire.path,
+          subject: fields.name,
+        });
       default:
         if (TYPED_FIELDS.has(number) && (field.end > field.start || number === TENSOR.stringData >>> 3)) {
           fields.typed.set(number, field);

@@ -10,46 +10,17 @@ import protobuf from "protobufjs/minimal.js";
 import { FormatError } from "../../core/errors.ts";
 import { MAX_ONNX_TEXT_BYTES, MAX_PROTOBUF_DEPTH } from "../../core/limits.ts";
 import { decodeText } from "./text.ts";
-
-/** Bytes that can be read at any place. */
-export interface RandomAccess {
-  /** Named in errors. */
-  readonly path: string;
-  readonly size: number;
-  /** Fills `target` from `position` on. */
-  readonly read: (target: Uint8Array, position: number) => void;
-}
-
-/** A message and where it lies, in bytes from the start of the file. */
-export interface Span {
-  /** Field number under which the parent holds it; 0 for the file itself. */
-  readonly field: number;
-  /** Where its tag starts. */
-  readonly tagStart: number;
-  /** Where its first field starts. */
-  readonly start: number;
-  readonly end: number;
-  readonly parent: Span | undefined;
-  readonly depth: number;
-}
-
-/** One field of a message. */
-export interface Field {
-  /** `number << 3 | wire type`, as in the file. */
-  readonly tag: number;
-  readonly tagStart: number;
-  /** Of the value: behind the length for length-delimited fields. */
-  readonly start: number;
-  readonly end: number;
-  readonly message: Span;
-}
-
-export const VARINT = 0;
-export const FIXED64 = 1;
-export const LENGTH_DELIMITED = 2;
-const START_GROUP = 3;
-const END_GROUP = 4;
-export const FIXED32 = 5;
+import {
+  END_GROUP,
+  FIXED32,
+  FIXED64,
+  type Field,
+  LENGTH_DELIMITED,
+  type RandomAccess,
+  type Span,
+  START_GROUP,
+  VARINT,
+} from "./wire.ts";
 
 const WINDOW_BYTES = 32 * 1024;
 /** The longest primitive: a varint of 64 bits. */
@@ -203,7 +174,8 @@ export class WireReader {
       const wireType = inner & 7;
       if (wireType === START_GROUP) {
         open.push(inner >>> 3);
-        if (open.length > MAX_PROTOBUF_DEPTH) throw this.#invalid(at, `nested deeper than ${MAX_PROTOBUF_DEPTH} groups`);
+        if (open.length > MAX_PROTOBUF_DEPTH)
+          throw this.#invalid(at, `nested deeper than ${MAX_PROTOBUF_DEPTH} groups`);
         at = this.#position;
       } else if (wireType === END_GROUP) {
         if (open.pop() !== inner >>> 3) throw this.#invalid(at, "the end of another group");

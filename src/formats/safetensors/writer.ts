@@ -46,7 +46,9 @@ export function encodeHeader(entries: readonly HeaderEntry[], metadata: Readonly
     if (code === undefined) {
       throw new UnsupportedError("UNSUPPORTED_DTYPE", `safetensors cannot hold ${dtype}`, { subject: name });
     }
-    members.push(`${jsonString(name)}:{"dtype":"${code}","shape":[${shape.join(",")}],"data_offsets":[${begin},${end}]}`);
+    members.push(
+      `${jsonString(name)}:{"dtype":"${code}","shape":[${shape.join(",")}],"data_offsets":[${begin},${end}]}`,
+    );
     begin = end;
   }
   const json = new TextEncoder().encode(`{${members.join(",")}}`);
@@ -63,7 +65,9 @@ export function encodeHeader(entries: readonly HeaderEntry[], metadata: Readonly
 
 /** The reference's order: dtype by alignment, descending, then the name's UTF-8 bytes. */
 export function canonicalOrder<Entry extends HeaderEntry>(entries: readonly Entry[]): Entry[] {
-  return [...entries].sort((a, b) => dtypeOrdinal(b.dtype) - dtypeOrdinal(a.dtype) || compareCodePoints(a.name, b.name));
+  return [...entries].sort(
+    (a, b) => dtypeOrdinal(b.dtype) - dtypeOrdinal(a.dtype) || compareCodePoints(a.name, b.name),
+  );
 }
 
 /** Writes tensors that are in memory, in canonical order; an existing file is replaced. Publishing is up to the caller. */

@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { DTYPE_BITS } from "../../../src/core/dtype.ts";
 import { readTensorBytes } from "../../../src/formats/byte-source.ts";
 import { SAFETENSORS_DTYPES } from "../../../src/formats/safetensors/dtype.ts";
 import { openSafetensors } from "../../../src/formats/safetensors/reader.ts";
-import { DTYPE_BITS } from "../../../src/core/dtype.ts";
 import { errorOf } from "../../support/errors.ts";
 import { entry, fileOf } from "../../support/safetensors-bytes.ts";
 import { temporaryFile, temporaryFolder } from "../../support/temporary-folder.ts";
@@ -45,22 +45,40 @@ describe("openSafetensors", () => {
     ["leading white space", fileOf(` \t\n${F32}`, 8)],
     ["trailing white space", fileOf(`${F32} \t\r\n`, 8)],
     ["a header length that is no multiple of 8", fileOf(`${F32} `, 8)],
-    ["several empty tensors at one offset", fileOf(header({ a: entry("F32", [0], 0, 0), b: entry("F32", [2, 0], 0, 0) }))],
+    [
+      "several empty tensors at one offset",
+      fileOf(header({ a: entry("F32", [0], 0, 0), b: entry("F32", [2, 0], 0, 0) })),
+    ],
     ["a long name", fileOf(header({ ["x".repeat(65_536)]: entry("U8", [1], 0, 1) }), 1)],
-    ["names that JavaScript objects have", fileOf('{"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"constructor":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', 2)],
-    ["names that look like paths", fileOf(header({ "../../x": entry("U8", [1], 0, 1), "C:\\x": entry("U8", [1], 1, 2) }), 2)],
+    [
+      "names that JavaScript objects have",
+      fileOf(
+        '{"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"constructor":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
+        2,
+      ),
+    ],
+    [
+      "names that look like paths",
+      fileOf(header({ "../../x": entry("U8", [1], 0, 1), "C:\\x": entry("U8", [1], 1, 2) }), 2),
+    ],
     ["a zero dimension among others", fileOf(header({ t: entry("F32", [2, 0, 5], 0, 0) }))],
   ])("accepts %s", (_, bytes) => {
     expect(() => open(bytes)).not.toThrow();
   });
 
-  test("warns of null metadata and unknown fields", () => {
-    const store = open(fileOf(header({ __metadata__: null, t: { ...entry("U8", [1], 0, 1), extra: [[1]] } }), 1));
-    expect(store.warnings).toHaveLength(2);
+  test("warns of null metadata, unknown fields and odd names, in one line each", () => {
+    const odd = (begin: number) => ({ ...entry("U8", [1], begin, begin + 1), extra: [[1]] });
+    const store = open(fileOf(header({ __metadata__: null, t: odd(0), "": odd(1), "a\u001b[2J": odd(2) }), 3));
+    expect(store.warnings).toHaveLength(3);
+    expect(store.warnings.join("\n")).toMatch(
+      /: __metadata__ is null\n.*: "", "a\\u\{1b\}\[2J"\n.*: "t" \("extra"\), /,
+    );
   });
 
-  const one = (fields: object, dataBytes = 8) => fileOf(header({ w: { ...entry("F32", [2], 0, 8), ...fields } }), dataBytes);
-  const raw = (shape: string, offsets: string) => fileOf(`{"w":{"dtype":"F32","shape":${shape},"data_offsets":${offsets}}}`, 8);
+  const one = (fields: object, dataBytes = 8) =>
+    fileOf(header({ w: { ...entry("F32", [2], 0, 8), ...fields } }), dataBytes);
+  const raw = (shape: string, offsets: string) =>
+    fileOf(`{"w":{"dtype":"F32","shape":${shape},"data_offsets":${offsets}}}`, 8);
 
   test.each<[string, Uint8Array | string, string]>([
     ["an empty file", "", "EMPTY_FILE"],
@@ -73,7 +91,11 @@ describe("openSafetensors", () => {
     ["length above the limit", fileOf(F32, 8, 100_000_001n), "HEADER_TOO_LARGE"],
     ["length at the limit of a short file", fileOf(F32, 8, 100_000_000n), "HEADER_TRUNCATED"],
     ["length one past the file", fileOf(F32, 0, BigInt(F32.length + 1)), "HEADER_TRUNCATED"],
-    ["a Git-LFS pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0123456789abcdef\nsize 12345\n", "WRONG_FORMAT"],
+    [
+      "a Git-LFS pointer",
+      "version https://git-lfs.github.com/spec/v1\noid sha256:0123456789abcdef\nsize 12345\n",
+      "WRONG_FORMAT",
+    ],
     ["a web page", "<!DOCTYPE html><html></html>", "WRONG_FORMAT"],
     ["a JSON error", '{"error": "Repository not found"}', "WRONG_FORMAT"],
     ["a ZIP archive", "PK\u0003\u0004aaaaaaaaaaaa", "WRONG_FORMAT"],
@@ -87,8 +109,16 @@ describe("openSafetensors", () => {
     ["a list as header", fileOf("[]"), "INVALID_JSON"],
     ["null as header", fileOf("null"), "INVALID_JSON"],
     ["invalid UTF-8", fileOf(Uint8Array.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), "INVALID_UTF8"],
-    ["a tensor twice, alike", fileOf(`{"w":${header(entry("U8", [1], 0, 1))},"w":${header(entry("U8", [1], 0, 1))}}`, 1), "DUPLICATE_KEY"],
-    ["a tensor twice by escape", fileOf(`{"a":${header(entry("U8", [1], 0, 1))},"\\u0061":${header(entry("U8", [1], 1, 2))}}`, 2), "DUPLICATE_KEY"],
+    [
+      "a tensor twice, alike",
+      fileOf(`{"w":${header(entry("U8", [1], 0, 1))},"w":${header(entry("U8", [1], 0, 1))}}`, 1),
+      "DUPLICATE_KEY",
+    ],
+    [
+      "a tensor twice by escape",
+      fileOf(`{"a":${header(entry("U8", [1], 0, 1))},"\\u0061":${header(entry("U8", [1], 1, 2))}}`, 2),
+      "DUPLICATE_KEY",
+    ],
     ["metadata twice", fileOf('{"__metadata__":{},"__metadata__":{}}'), "DUPLICATE_KEY"],
     ["a metadata key twice", fileOf('{"__metadata__":{"a":"1","a":"2"}}'), "DUPLICATE_KEY"],
     ["dtype twice", fileOf('{"w":{"dtype":"U8","dtype":"I8","shape":[1],"data_offsets":[0,1]}}', 1), "DUPLICATE_KEY"],
@@ -122,7 +152,11 @@ describe("openSafetensors", () => {
     ["a gap at the start", fileOf(header({ w: entry("F32", [1], 4, 8) }), 8), "DATA_GAP"],
     ["a gap in the middle", fileOf(header({ a: entry("U8", [1], 0, 1), b: entry("U8", [1], 2, 3) }), 3), "DATA_GAP"],
     ["an overlap", fileOf(header({ a: entry("U8", [2], 0, 2), b: entry("U8", [2], 1, 3) }), 3), "DATA_OVERLAP"],
-    ["two names for the same bytes", fileOf(header({ a: entry("U8", [2], 0, 2), b: entry("U8", [2], 0, 2) }), 2), "DATA_OVERLAP"],
+    [
+      "two names for the same bytes",
+      fileOf(header({ a: entry("U8", [2], 0, 2), b: entry("U8", [2], 0, 2) }), 2),
+      "DATA_OVERLAP",
+    ],
     ["data short by one byte", fileOf(F32, 7), "DATA_TRUNCATED"],
     ["no data", fileOf(F32, 0), "DATA_TRUNCATED"],
     ["trailing bytes", fileOf(F32, 9), "TRAILING_DATA"],

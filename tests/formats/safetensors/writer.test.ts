@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openSafetensors } from "../../../src/formats/safetensors/reader.ts";
@@ -39,7 +39,17 @@ describe("writeSafetensors", () => {
 
   test("sorts metadata by key, so that bytes repeat", () => {
     const keys = (entries: [string, string][]) => encodeHeader([], new Map(entries));
-    expect(keys([["b", "1"], ["a", "2"]])).toEqual(keys([["a", "2"], ["b", "1"]]));
+    expect(
+      keys([
+        ["b", "1"],
+        ["a", "2"],
+      ]),
+    ).toEqual(
+      keys([
+        ["a", "2"],
+        ["b", "1"],
+      ]),
+    );
   });
 
   test("keeps a given order where it is asked for one", () => {
@@ -56,5 +66,23 @@ describe("writeSafetensors", () => {
     expect((await errorOf(encode({ name: "t", dtype: "u4", shape: [2] }))).code).toBe("UNSUPPORTED_DTYPE");
     expect((await errorOf(encode({ name: "t", dtype: "f4_e2m1", shape: [3] }))).code).toBe("INVALID_SHAPE");
     expect((await errorOf(encode({ name: "\ud800", dtype: "u8", shape: [2] }))).code).toBe("INVALID_UTF8");
+    expect((await errorOf(encode({ name: "__metadata__", dtype: "u8", shape: [2] }))).code).toBe("DUPLICATE_KEY");
+    const twice = { name: "t", dtype: "u8", shape: [2] } as const;
+    expect((await errorOf(() => encodeHeader([twice, twice], new Map()))).code).toBe("DUPLICATE_KEY");
+  });
+
+  test("refuses bytes that do not fill the shape, and leaves an existing file alone", async () => {
+    const path = join(temporaryFolder(), "out.safetensors");
+    writeFileSync(path, "before");
+    const short = { name: "t", dtype: "f32", shape: [2], bytes: range(7) } as const;
+    expect((await errorOf(() => writeSafetensors(path, [short], new Map()))).code).toBe("SIZE_MISMATCH");
+    expect(readFileSync(path, "utf8")).toBe("before");
+  });
+
+  test("takes a backslash for what it is", () => {
+    const path = join(temporaryFolder(), "out.safetensors");
+    const name = "\\ud800";
+    writeSafetensors(path, [{ name, dtype: "u8", shape: [1], bytes: range(1) }], new Map());
+    expect([...openSafetensors(path).tensors.keys()]).toEqual([name]);
   });
 });
