@@ -12,8 +12,8 @@ import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
 export const CONVENTIONS = ["lora", "rslora"] as const;
 export type Convention = (typeof CONVENTIONS)[number];
 
-/** Naming schemes on disk. */
-export const LAYOUTS = ["peft"] as const;
+/** Naming schemes on disk, in the order in which a file is tried: the most particular first. */
+export const LAYOUTS = ["gguf", "mlx", "kohya", "diffusers", "peft"] as const;
 export type Layout = (typeof LAYOUTS)[number];
 
 /** What the adapted layer is. A Hugging Face Conv1D is `linear`: its orientation is a fact of the base's architecture. */
@@ -21,8 +21,7 @@ export type LayerKind = "linear" | "embedding" | "conv" | "experts";
 
 /** ΔW before scaling, as factors. Shapes are those of the tensors on disk. */
 export type Delta =
-  /** up · diag(diagonal) · down: down [rank, in], up [out, rank]; diagonal [rank] only for AdaLoRA. */
-  | { readonly kind: "lora"; readonly down: TensorData; readonly up: TensorData; readonly diagonal?: TensorData }
+  | LoraDelta
   /** (w1a · w1b) ∘ (w2a · w2b), wXa [out, rank], wXb [rank, in…]; with t1, t2 the Tucker form of convolutions. */
   | {
       readonly kind: "loha";
@@ -40,30 +39,54 @@ export type Delta =
       readonly w2: readonly [TensorData] | readonly [TensorData, TensorData];
       readonly t2?: TensorData;
     }
-  /** W ∘ vector: along the inputs for feed-forward modules, along the outputs (and the bias) for the others. */
-  | { readonly kind: "ia3"; readonly vector: TensorData; readonly feedforward: boolean };
+  /**
+   * W ∘ vector: along the inputs for feed-forward modules, along the outputs (and the bias) for the others. `aboutOne`:
+   * W ∘ (1 + vector), LyCORIS' form, whose versions do not agree on the bias.
+   */
+  | { readonly kind: "ia3"; readonly vector: TensorData; readonly feedforward: boolean; readonly aboutOne?: true }
+  /** The whole change, of the shape of the parameter. */
+  | { readonly kind: "full"; readonly values: TensorData };
+
+/** up · diag(diagonal) · down: down [rank, in, kernel …], up [out, rank, 1 …]. */
+export interface LoraDelta {
+  readonly kind: "lora";
+  readonly down: TensorData;
+  readonly up: TensorData;
+  /** [rank], only for AdaLoRA. */
+  readonly diagonal?: TensorData;
+  /** Tucker core of a convolution [rank, rank, kernel …] between up [out, rank] and down [rank, in]. */
+  readonly core?: TensorData;
+  /** Factors stored the other way round: down [in, rank], up [rank, out]. */
+  readonly transposed?: "both" | "down";
+}
 
 export interface AdapterModule {
   /** Module path as the training framework saw it, without `base_model.model.` and without suffix; unique with `parameter`. */
   readonly name: string;
   /** Name of the adapted parameter inside the module (PEFT `target_parameters`), e.g. `gate_up_proj`. */
   readonly parameter?: string;
+  /** What the patterns of PEFT's settings match, where it is not `name`: `experts.gate_up_proj`, the attention around `out_proj`. */
+  readonly settingsName?: string;
   readonly kind: LayerKind;
   readonly delta: Delta;
-  /** After rank patterns; per expert for experts. 0 for IA3. */
+  /** After rank patterns; per expert for experts. 0 for IA3 and whole changes. */
   readonly rank: number;
   /** After alpha patterns. */
   readonly alpha: number;
   /** The final multiplier of the delta, double precision, unitless. */
   readonly scale: number;
-  /** DoRA magnitudes, one for each output (each embedding dimension for embeddings). */
+  /** DoRA magnitudes, one for each output (each embedding dimension for embeddings), unless `magnitudeAxis` differs. */
   readonly magnitude?: TensorData;
+  /** One for each input instead (older LyCORIS; each token of MLX's embeddings). */
+  readonly magnitudeAxis?: "inputs";
   /** `lora_B.bias` [out]: the layer's bias grows by scale · this. */
   readonly bias?: TensorData;
   /** `base_layer.weight`: takes the place of the base's weight before the delta is added; may have more rows. */
   readonly baseWeight?: TensorData;
   /** The base was changed by the initialisation; the change is recomputed from the original base. */
   readonly residual?: "pissa" | "olora";
+  /** GGUF: the rows of `up` are those of each head's two rotary halves in turn, and are put back when the heads are known. */
+  readonly interleavedHeads?: "query" | "key";
   /** Experts only: how the columns of `up` are ordered. PEFT ≥ 0.19 is rank-major. */
   readonly expertLayout?: ExpertLayout;
 }
@@ -103,6 +126,8 @@ export interface Adapter {
   readonly layout: Layout;
   /** The method's name as users know it: `LoRA`, `rsLoRA`, `DoRA`, `LoHa` … */
   readonly method: string;
+  /** Module names have `_` where their paths have dots, after the name of a part of the pipeline (kohya). */
+  readonly flatNames?: true;
   readonly convention: Convention;
   readonly modules: readonly AdapterModule[];
   readonly overrides: readonly Override[];

@@ -1,10 +1,10 @@
 /**
- * Opens an adapter as the user names it: a folder with adapter_model.safetensors and adapter_config.json, or one weights
- * file with the settings beside it. Headers only; tensors stay on disk. Pickle files are never opened.
+ * Opens an adapter as the user names it: a folder with one of the names that tools give weights, or one weights
+ * file, with the settings beside it. Headers only; tensors stay on disk. Pickle files are never opened.
  */
 
 import { dirname, join } from "node:path";
-import { FileError, UnsupportedError } from "../core/errors.ts";
+import { FileError, FormatError, UnsupportedError } from "../core/errors.ts";
 import { parseJsonObject } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { quote, summarise } from "../core/text.ts";
@@ -13,23 +13,34 @@ import { listFolder, resolveInFolder } from "../formats/model-folder.ts";
 import { openStore } from "../formats/registry.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
 import { type Adapter, LAYOUTS, type Layout } from "./adapter.ts";
-import type { AdapterFiles, AdapterOptions, LayoutReader, SettingsFile } from "./layouts/layout-reader.ts";
+import { diffusersReader } from "./layouts/diffusers/read.ts";
+import { ggufReader } from "./layouts/gguf/read.ts";
+import { kohyaReader } from "./layouts/kohya/read.ts";
+import type { AdapterFiles, LayoutReader, SettingsFile } from "./layouts/layout-reader.ts";
+import { mlxReader } from "./layouts/mlx/read.ts";
 import { peftReader } from "./layouts/peft/read.ts";
 
-const WEIGHTS_NAME = "adapter_model.safetensors";
+/** Of PEFT, mlx-lm and diffusers. */
+const WEIGHTS_NAMES = ["adapter_model.safetensors", "adapters.safetensors", "pytorch_lora_weights.safetensors"];
 const SETTINGS_NAME = "adapter_config.json";
 
-const READERS: Record<Layout, LayoutReader> = { peft: peftReader };
+const READERS: Record<Layout, LayoutReader> = {
+  mlx: mlxReader,
+  kohya: kohyaReader,
+  diffusers: diffusersReader,
+  gguf: ggufReader,
+  peft: peftReader,
+};
 
 /**
  * @param path folder of an adapter, or one weights file
  * @throws {FileError | FormatError | UnsupportedError | MismatchError} naming the file and all misfits in it
  */
-export async function openAdapter(path: string, options: AdapterOptions = {}): Promise<Adapter> {
+export async function openAdapter(path: string): Promise<Adapter> {
   const names = folderNames(path);
   const files = names === undefined ? openFile(path) : openFolder(path, names);
   const layout = LAYOUTS.find((candidate) => READERS[candidate].detect(files));
-  if (layout !== undefined) return READERS[layout].read(files, options);
+  if (layout !== undefined) return READERS[layout].read(files);
   const examples = summarise([...files.store.tensors.keys()].map(quote), 3);
   throw new UnsupportedError(
     "UNSUPPORTED_FORMAT",
@@ -44,7 +55,10 @@ export async function openAdapter(path: string, options: AdapterOptions = {}): P
 export function isAdapter(path: string): boolean {
   const names = folderNames(path);
   if (names !== undefined)
-    return names.includes(SETTINGS_NAME) || names.some((name) => name.startsWith("adapter_model."));
+    return (
+      names.includes(SETTINGS_NAME) ||
+      names.some((name) => WEIGHTS_NAMES.includes(name) || name.startsWith("adapter_model."))
+    );
   const files = openFile(path);
   return LAYOUTS.some((layout) => READERS[layout].detect(files));
 }
@@ -62,10 +76,15 @@ function folderNames(path: string): readonly string[] | undefined {
 }
 
 function openFolder(folder: string, names: readonly string[]): AdapterFiles {
-  if (!names.includes(WEIGHTS_NAME)) throw missingWeights(folder, names);
+  const [weights, other] = WEIGHTS_NAMES.filter((name) => names.includes(name));
+  if (weights === undefined) throw missingWeights(folder, names);
+  if (other !== undefined) {
+    const problem = `expected the weights of one adapter in the folder, got ${weights} and ${other}`;
+    throw new FormatError("INVALID_MODEL", problem, { file: folder, hint: "name the file that you mean" });
+  }
   return {
     path: folder,
-    store: openSafetensors(resolveInFolder(folder, WEIGHTS_NAME), join(folder, WEIGHTS_NAME)),
+    store: openSafetensors(resolveInFolder(folder, weights), join(folder, weights)),
     settings: findSettings(folder, names),
   };
 }
@@ -92,7 +111,7 @@ function missingWeights(folder: string, names: readonly string[]): FileError | U
   const weights = names.filter((name) => name.endsWith(".safetensors"));
   const single = weights.length === 0 ? {} : { hint: `name the file itself: ${summarise(weights.map(quote))}` };
   const found = names.length === 0 ? "nothing" : summarise(names.map(quote));
-  return new FileError("FILE_NOT_FOUND", `expected ${WEIGHTS_NAME} in the folder, got ${found}`, {
+  return new FileError("FILE_NOT_FOUND", `expected ${WEIGHTS_NAMES.join(" or ")} in the folder, got ${found}`, {
     file: folder,
     ...single,
   });

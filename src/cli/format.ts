@@ -42,14 +42,16 @@ export function formatScale([lowest, highest]: readonly [number, number]): strin
   return lowest === highest ? text(lowest) : `${text(lowest)} … ${text(highest)}`;
 }
 
-/** Columns padded to their widest cell, two spaces apart; numbers are not aligned. */
+/** Columns padded to their widest cell, two spaces apart. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)));
+  const columns = rows.reduce((most, row) => Math.max(most, row.length), 0);
+  const widths = Array.from({ length: columns }, (_, column) =>
+    rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0),
+  );
   return rows
     .map((row) =>
       row
-        .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
         .join("  ")
         .trimEnd(),
     )

@@ -10,8 +10,8 @@ const UNPRINTABLE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069
 
 /** JSON whose strings hold printable characters only; any JSON parser reads the same values from it. */
 export function toJson(value: unknown, indent?: number): string {
-  const escape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return `${JSON.stringify(value, undefined, indent).replace(UNPRINTABLE, escape)}\n`;
+  const toEscape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return `${JSON.stringify(value, undefined, indent).replace(UNPRINTABLE, toEscape)}\n`;
 }
 
 /** Prints the report on stdout; `describe` is asked for words only when they are wanted. */

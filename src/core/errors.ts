@@ -6,6 +6,7 @@
  * is a bug of lora-tool and is reported as one (exit code 70).
  */
 
+import { constants } from "node:os";
 import { escapeText, quote } from "./text.ts";
 
 /** What a program may branch on; the sentence in `message` is for people. */
@@ -170,11 +171,18 @@ export class MemoryError extends LoraToolError {
 /** A typed error from whatever the file system threw; errors of this program pass through unchanged. */
 export function toFileError(error: unknown, file: string): LoraToolError {
   if (error instanceof LoraToolError) return error;
-  const systemCode = (error as NodeJS.ErrnoException | null)?.code ?? "";
+  const systemCode = systemCodeOf(error);
   const code = SYSTEM_CODES.get(systemCode) ?? "IO_FAILED";
   const text = SYSTEM_TEXTS[code] ?? (error instanceof Error ? escapeText(error.message) : String(error));
   const hint = SYSTEM_HINTS.get(systemCode);
   return new FileError(code, text, { file, cause: error, ...(hint !== undefined && { hint }) });
+}
+
+/** Node names only some of the system's errors; of others, a full quota among them, it gives the number. */
+function systemCodeOf(error: unknown): string {
+  const { code = "", errno } = (error ?? {}) as NodeJS.ErrnoException;
+  if (code !== "UNKNOWN" || errno === undefined) return code;
+  return Object.entries(constants.errno).find(([, number]) => number === -errno)?.[0] ?? code;
 }
 
 const SYSTEM_CODES: ReadonlyMap<string, FileCode> = new Map([

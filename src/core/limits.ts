@@ -32,8 +32,20 @@ export const MAX_PATTERN_LENGTH = 4_096;
 /** Nesting of protobuf messages, as in Google's parsers (CWE-674): 33 subgraphs of ONNX. Real: about 20. */
 export const MAX_PROTOBUF_DEPTH = 100;
 
-/** One text of an ONNX file: a name, a metadata value, an attribute. Real: 7 MB (a vocabulary in an attribute). */
-export const MAX_ONNX_TEXT_BYTES = 64 * 1024 * 1024;
+/** Messages of an ONNX file (nodes, attributes, tensors, types …), each some 300 bytes in memory. Real: 400,000. */
+export const MAX_ONNX_MESSAGES = 3_000_000;
+
+/** All texts of an ONNX file: names, metadata, attributes. Real: 10 MB (a vocabulary in an attribute). */
+export const MAX_ONNX_TEXT_BYTES = 256 * 1024 * 1024;
 
 /** Google's parsers, and so every reader of ONNX, refuse a message of 2 GiB. */
 export const MAX_PROTOBUF_BYTES = 2 ** 31 - 1;
+
+/** Header of a GGUF file. Real: 20 MB (a vocabulary of 250,000 with merges). */
+export const MAX_GGUF_HEADER_BYTES = 256 * 1024 * 1024;
+
+/** One text of a GGUF file. Real: 200 KB (a chat template). */
+export const MAX_GGUF_STRING_BYTES = 16 * 1024 * 1024;
+
+/** `general.alignment` of a GGUF file: what is above it makes padding that overflows in other readers. Real: 32. */
+export const MAX_GGUF_ALIGNMENT = 1024 * 1024;

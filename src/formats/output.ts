@@ -24,6 +24,7 @@ export class StagedOutput {
   readonly #parents: readonly string[];
   readonly #files: string[] = [];
   readonly #folders: string[] = [];
+  #flushed = 0;
 
   constructor(target: string, rules: TargetRules, folder: string, parents: readonly string[]) {
     this.#target = target;
@@ -61,9 +62,10 @@ export class StagedOutput {
     });
   }
 
-  /** Makes everything written so far durable, so that `publish` has little left to wait for; may run beside reads. */
+  /** Makes the files created so far durable; they must be complete, reads may go on. `publish` does it for the rest. */
   async flush(): Promise<void> {
-    for (const path of this.#files) {
+    const files = this.#files.slice(this.#flushed);
+    for (const path of files) {
       try {
         const file = await open(path, "r+");
         await file.sync().finally(() => file.close());
@@ -71,6 +73,7 @@ export class StagedOutput {
         throw toFileError(error, this.#target);
       }
     }
+    this.#flushed += files.length;
   }
 
   /**

@@ -7,6 +7,9 @@ import { resolve } from "node:path";
 import { UnsupportedError } from "../core/errors.ts";
 import { readFullySync, withFile } from "./byte-source.ts";
 import { assertNotLookAlike, DETECTION_BYTES, startsLikeSafetensors } from "./detect.ts";
+import { openGguf, startsLikeGguf } from "./gguf/reader.ts";
+import { openOnnxStore, startsLikeOnnx } from "./onnx/reader.ts";
+import { openOnnxAdapter, startsLikeOnnxAdapter } from "./onnx-adapter/reader.ts";
 import { openSafetensors } from "./safetensors/reader.ts";
 import type { TensorStore } from "./tensor-store.ts";
 
@@ -21,6 +24,9 @@ interface Format {
 
 export const FORMATS = {
   safetensors: { extensions: [".safetensors"], detect: startsLikeSafetensors, open: openSafetensors },
+  onnx: { extensions: [".onnx"], detect: startsLikeOnnx, open: openOnnxStore },
+  gguf: { extensions: [".gguf"], detect: startsLikeGguf, open: openGguf },
+  "onnx-adapter": { extensions: [".onnx_adapter"], detect: startsLikeOnnxAdapter, open: openOnnxAdapter },
 } as const satisfies Record<string, Format>;
 
 export type FormatName = keyof typeof FORMATS;
@@ -41,11 +47,16 @@ export function formatOf(path: string): FormatName | undefined {
  * @throws {FileError | FormatError} for what cannot be read or is malformed
  */
 export function openStore(path: string): TensorStore {
-  const format = formatOf(path) ?? formatInside(path);
+  const format = findFormat(path);
   // Absolute, so that worker threads find the file wherever they run.
   if (format !== undefined) return FORMATS[format].open(resolve(path), path);
   const known = NAMES.map((name) => FORMATS[name].extensions.join(" or "));
   throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected a weights file (${known.join(", ")})`, { file: path });
+}
+
+/** The format that a file's name announces, else the one that its first bytes show. */
+export function findFormat(path: string): FormatName | undefined {
+  return formatOf(path) ?? formatInside(path);
 }
 
 function formatInside(path: string): FormatName | undefined {

@@ -3,7 +3,8 @@
  */
 
 import { closeSync, openSync, writeSync } from "node:fs";
-import { FileError, toFileError } from "../core/errors.ts";
+import { setImmediate } from "node:timers/promises";
+import { FileError, InterruptedError, toFileError } from "../core/errors.ts";
 import { MAX_IO_BYTES } from "../core/limits.ts";
 import { isTransient, readFullySync, withFile } from "./byte-source.ts";
 
@@ -55,6 +56,31 @@ export function copyIntoSync(source: string, path: string): void {
       }
     });
   });
+}
+
+/**
+ * Fills a file that a stage has created with pieces, one after the other; each is written before the next is asked for, so
+ * that they may share memory. Other work of the thread runs in between.
+ *
+ * @throws {InterruptedError} when the signal has come
+ */
+export async function fillFileInPieces(
+  path: string,
+  pieces: Iterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const fd = openForWriteSync(path);
+  try {
+    let position = 0;
+    for (const piece of pieces) {
+      writeAllSync(fd, piece, position, path);
+      position += piece.byteLength;
+      await setImmediate();
+      if (signal?.aborted) throw new InterruptedError();
+    }
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function withFileToWrite(path: string, use: (fd: number) => void): void {

@@ -88,7 +88,7 @@ async function inspectAdapter(path: string): Promise<InspectedAdapter> {
   return {
     kind: "adapter",
     path,
-    format: "safetensors",
+    format: formatOf(adapter.files[0]?.path ?? "") ?? "safetensors",
     layout: adapter.layout,
     method: adapter.method,
     convention: adapter.convention,

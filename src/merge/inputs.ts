@@ -6,9 +6,11 @@ import type { ExpertOrder } from "../adapters/adapter.ts";
 import { describeArchitecture } from "../adapters/architecture/architecture.ts";
 import { openAdapter } from "../adapters/open-adapter.ts";
 import { resolveAdapter } from "../adapters/resolve/resolve.ts";
-import { UsageError } from "../core/errors.ts";
+import { UnsupportedError, UsageError } from "../core/errors.ts";
+import { escapeText } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
 import { openModel } from "../formats/open-model.ts";
+import { findFormat } from "../formats/registry.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
 import { type MergePlan, planMerge } from "./plan.ts";
 import type { WeightedAdapter } from "./provenance.ts";
@@ -48,6 +50,12 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   }
   if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
   const model = await openModel(options.base);
+  if (model.kind === "file" && findFormat(model.path) === "gguf") {
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", "merging into a GGUF base is not supported", {
+      file: model.path,
+      hint: "merge into the safetensors that it was made from, then convert the result",
+    });
+  }
   const adapters: WeightedAdapter[] = [];
   for (const { path, weight = 1 } of options.adapters) {
     if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
@@ -57,14 +65,26 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   for (const { adapter, weight } of adapters) {
     resolved.push(await resolveAdapter(adapter, model, { weight, ...(expertOrder && { expertOrder }) }));
   }
-  const plan = planMerge(model, describeArchitecture(model).tie, resolved, { dtype, allowUnused });
+  const plan = planMerge(model, describeArchitecture(model), resolved, { dtype, allowUnused });
   const warnings = [
     ...model.store.warnings,
     ...adapters.flatMap(({ adapter }) => adapter.warnings),
+    ...repeated(adapters),
     ...resolved.flatMap((one) => one.warnings),
     ...(allowUnused ? resolved.flatMap((one) => one.unmatched) : []),
   ];
   return { model, adapters, plan, warnings };
+}
+
+/** One line for each adapter that was given before, under whatever path. */
+function repeated(adapters: readonly WeightedAdapter[]): string[] {
+  const seen = new Set<string>();
+  return adapters.flatMap(({ adapter: { path, files } }) => {
+    const identity = files.map(({ device, inode }) => `${device}:${inode}`).join();
+    if (seen.has(identity)) return [`${escapeText(path)}: given twice, so its deltas count twice`];
+    seen.add(identity);
+    return [];
+  });
 }
 
 /** Every file that the inputs were read from. */

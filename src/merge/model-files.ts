@@ -7,6 +7,7 @@ import type { JsonValue } from "../core/json.ts";
 import { replaceJsonValue } from "../core/json-edit.ts";
 import { decodeUtf8 } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
+import { compareCodePoints } from "../core/text.ts";
 import { readSmallFile } from "../formats/byte-source.ts";
 import type { Model } from "../formats/model.ts";
 import type { OutputFile } from "./output-layout.ts";
@@ -51,7 +52,7 @@ export function indexText(files: readonly OutputFile[]): string {
   const placed = files.flatMap((file) => file.tensors);
   const total = placed.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const names = placed.map(({ tensor, file }): [string, string] => [tensor.name, file]);
-  names.sort(([a], [b]) => (a < b ? -1 : 1));
+  names.sort(([a], [b]) => compareCodePoints(a, b));
   // Written line by line: `Object.fromEntries` would lose a tensor called `__proto__`.
   const lines = names.map(([name, file]) => `    ${JSON.stringify(name)}: ${JSON.stringify(file)}`);
   return `{\n  "metadata": {\n    "total_size": ${total}\n  },\n  "weight_map": {\n${lines.join(",\n")}\n  }\n}\n`;

@@ -5,7 +5,7 @@
  * in the order of the adapters. Every misfit of every adapter is collected before the plan is refused as a whole.
  */
 
-import type { TiedEmbedding } from "../adapters/architecture/architecture.ts";
+import type { Architecture, TiedEmbedding } from "../adapters/architecture/architecture.ts";
 import type { ResolvedAdapter, Step, TensorEdit } from "../adapters/edit.ts";
 import { type Dtype, isFloatDtype } from "../core/dtype.ts";
 import { MismatchError } from "../core/errors.ts";
@@ -14,6 +14,7 @@ import { quote } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { routeTiedEdits } from "./ties.ts";
+import { changedVocabulary, vocabularyProblems } from "./vocabulary.ts";
 
 /** What happens to a tensor; the words of the `--dry-run` table. */
 export const ACTIONS = ["copy", "cast", "merge", "replace", "untie", "new"] as const;
@@ -44,7 +45,7 @@ export interface MergePlan {
   readonly files: readonly PlannedFile[];
   /** The two ends of a tied embedding part: config.json must say so. */
   readonly unties: boolean;
-  /** Rows of the input embedding after the merge, when their number changes. */
+  /** Rows of the embedding after the merge, when their number changes. */
   readonly vocabularySize: number | undefined;
 }
 
@@ -62,7 +63,7 @@ export interface PlanOptions {
  */
 export function planMerge(
   model: Model,
-  tie: TiedEmbedding | undefined,
+  { tie, ends }: Pick<Architecture, "tie" | "ends">,
   resolved: readonly ResolvedAdapter[],
   options: PlanOptions,
 ): MergePlan {
@@ -90,6 +91,7 @@ export function planMerge(
     planned.set(name, added.tensor);
     additions.set(added.follows, [...(additions.get(added.follows) ?? []), added.tensor]);
   }
+  problems.push(...vocabularyProblems(ends, model.store.tensors, planned));
   if (problems.length > 0) {
     throw new MismatchError(
       "ADAPTER_MISMATCH",
@@ -110,7 +112,7 @@ export function planMerge(
       return tensor === undefined ? [] : [tensor, ...(additions.get(name) ?? [])];
     }),
   }));
-  return { files, unties, vocabularySize: changedVocabulary(model, planned) };
+  return { files, unties, vocabularySize: changedVocabulary(ends, model.store.tensors, planned) };
 }
 
 /** One tensor of the output that the base has too. */
@@ -180,13 +182,4 @@ function outputDtype(dtype: Dtype, options: PlanOptions): Dtype {
 /** A tensor without steps is only copied or cast: any split of its elements will do. */
 function flatView(tensor: TensorData): readonly [number, number] {
   return [elementCount(tensor.shape) ?? 0, 1];
-}
-
-/** Only embeddings may change their number of rows, so any tensor that did tells the new vocabulary. */
-function changedVocabulary(model: Model, planned: ReadonlyMap<string, PlannedTensor>): number | undefined {
-  for (const tensor of planned.values()) {
-    const base = model.store.tensors.get(tensor.name);
-    if (base !== undefined && base.shape[0] !== tensor.shape[0]) return tensor.shape[0];
-  }
-  return undefined;
 }

@@ -71,6 +71,7 @@ export class TensorExecutor {
     const ready = await prepareSteps(job.steps, {
       gemm: this.#gemm,
       loader: this.loader,
+      source: job.source,
       rows: job.rows,
       columns: job.columns,
       forEachTile: (visit) => this.#forEachTile(job, 0, job.rows, visit),
@@ -84,7 +85,7 @@ export class TensorExecutor {
       // While the dtype stays, the raw bytes still stand where the result goes.
       const original = job.dtype === job.source.dtype ? bytes : undefined;
       const counts = this.#kernels.narrowCounting(target, tile.values, before, bytes, original);
-      if (counts.nonFinite > 0) throw nonFinite(job, counts.nonFinite);
+      if (counts.nonFinite > 0) throw nonFinite(job, counts.nonFinite, tile.values, before);
       changed += counts.changed;
       lost += counts.lost;
       write({ ...tile, bytes, byteOffset: tile.rowStart * job.columns * width, before });
@@ -114,8 +115,18 @@ function floatsOf(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-function nonFinite(job: TensorWork, count: number): NonFiniteError {
+/** Names the tensor, its file, and who is to blame: the base, the deltas or the dtype of the output. */
+function nonFinite(job: TensorWork, count: number, values: Float32Array, before: Float32Array): NonFiniteError {
   const total = elementCount(job.source.shape) ?? 0;
-  const hint = "the adapter or the base holds NaN or infinity, or the sum exceeds what the dtype can hold";
-  return new NonFiniteError(`${count} of ${total} results are not finite as ${job.dtype}`, { subject: job.name, hint });
+  const { source } = job.source;
+  const hint = !before.every(Number.isFinite)
+    ? "the base itself holds NaN or infinity there"
+    : !values.every(Number.isFinite)
+      ? "the adapter holds NaN or infinity, or its deltas are far too large"
+      : `the numbers are too large for ${job.dtype}: choose another --dtype, or keep the base's`;
+  return new NonFiniteError(`${count} of ${total} results are not finite as ${job.dtype}`, {
+    subject: job.name,
+    hint,
+    ...(source.kind === "file" && { file: source.path }),
+  });
 }

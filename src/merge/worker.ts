@@ -98,15 +98,21 @@ function hash(job: HashJob): string {
 }
 
 function compare({ source, merged }: CompareJob): RowsVerified {
-  let different = 0;
+  const elements = elementCount(source.shape) ?? 0;
+  const width = Math.max(1, source.byteLength / elements);
+  let [different, last] = [0, -1];
   forEachChunk(source.byteLength, (bytes, position) => {
     const found = new Uint8Array(bytes.byteLength);
     readTensorRangeSync(source, position, bytes);
     readTensorRangeSync(merged, position, found);
     if (Buffer.compare(bytes, found) === 0) return;
-    for (let index = 0; index < bytes.byteLength; index++) if (bytes[index] !== found[index]) different++;
+    for (let index = 0; index < bytes.byteLength; index++) {
+      const element = Math.floor((position + index) / width);
+      if (bytes[index] === found[index] || element === last) continue;
+      different++;
+      last = element;
+    }
   });
-  const elements = elementCount(source.shape) ?? 0;
   const maxUlp = different === 0 ? 0 : Number.POSITIVE_INFINITY;
   return { elements, different, maxUlp, exactElements: 0, maxExactUlp: 0, allowedUlp: 1 };
 }

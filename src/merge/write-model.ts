@@ -29,7 +29,9 @@ export function writeSmallFiles(
     if (name === "config.json" && config !== undefined) fillFileSync(path, config);
     else copyIntoSync(source, path);
   }
-  if (files.length > 1 || model.indexName !== undefined) {
+  // A folder with both an index and this name would leave open which of them counts.
+  const single = files.length === 1 && files[0]?.name === "model.safetensors";
+  if (files.length > 1 || (model.indexName !== undefined && !single)) {
     fillFileSync(staged.createFile(model.indexName ?? "model.safetensors.index.json"), indexText(files));
   }
 }

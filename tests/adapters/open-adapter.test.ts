@@ -177,7 +177,7 @@ describe("openAdapter on paths", () => {
     const model = join(FIXTURES, "stories260K", "model.safetensors");
     const error = await errorOf(() => openAdapter(model));
     expect(error.code).toBe("UNSUPPORTED_FORMAT");
-    expect(error.message).toContain("not an adapter of a known layout (peft)");
+    expect(error.message).toContain("not an adapter of a known layout (peft");
   });
 
   test.each([

@@ -8,7 +8,7 @@ import { modelTypes } from "./model-types.ts";
 import { type Rename, renamesFor } from "./renames.ts";
 import { type EmbeddingEnds, embeddingEnds, type TiedEmbedding, tiedEmbedding } from "./tied-embedding.ts";
 
-export type { TiedEmbedding } from "./tied-embedding.ts";
+export type { EmbeddingEnds, TiedEmbedding } from "./tied-embedding.ts";
 
 export interface Architecture {
   /** `model_type`s of config.json and its parts; empty when there is no config. */

@@ -4,7 +4,7 @@
 
 import type { JsonObject } from "../../core/json.ts";
 import type { FileIdentity, TensorStore } from "../../formats/tensor-store.ts";
-import type { Adapter, ExpertOrder } from "../adapter.ts";
+import type { Adapter } from "../adapter.ts";
 
 /** The settings file of an adapter, parsed. */
 export interface SettingsFile {
@@ -22,13 +22,8 @@ export interface AdapterFiles {
   readonly settings: SettingsFile | undefined;
 }
 
-export interface AdapterOptions {
-  /** How the columns of `up` of stacked experts are ordered; PEFT's rank-major unless told, for files do not say. */
-  readonly expertOrder?: ExpertOrder;
-}
-
 export interface LayoutReader {
   /** Whether the files are of this layout; looks at names only. */
   readonly detect: (files: AdapterFiles) => boolean;
-  readonly read: (files: AdapterFiles, options: AdapterOptions) => Adapter;
+  readonly read: (files: AdapterFiles) => Adapter;
 }

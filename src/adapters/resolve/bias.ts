@@ -14,6 +14,11 @@ import { problem } from "./report.ts";
 export function biasEdits(module: AdapterModule, layer: Layer, context: ResolveContext): TensorEdit[] {
   const step = biasStep(module, layer, context.weight);
   if (step === undefined) return [];
+  const { delta } = module;
+  const isUnclear = delta.kind === "ia3" && delta.aboutOne === true && !delta.feedforward;
+  if (isUnclear && findTarget(`${module.name}.bias`, context) !== undefined) {
+    throw problem("IA3 of outputs on a layer with a bias: versions of LyCORIS differ in whether the bias is scaled");
+  }
   const [placement, ...others] = layer.placements;
   const isJoined = placement?.tensor.name.endsWith("in_proj_weight") === true;
   const path = isJoined ? `${module.name}.in_proj_bias` : `${module.name}.bias`;

@@ -10,7 +10,7 @@ import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Adapter, ExpertOrder } from "../adapter.ts";
 import type { Architecture } from "../architecture/architecture.ts";
 import type { TensorEdit } from "../edit.ts";
-import type { NameIndex } from "./names.ts";
+import type { NameFinder } from "./names.ts";
 import { refuseQuantized } from "./quantized.ts";
 import { Misfit, problem, type Report } from "./report.ts";
 
@@ -18,7 +18,7 @@ export interface ResolveContext {
   readonly adapter: Adapter;
   readonly model: Model;
   readonly architecture: Architecture;
-  readonly names: NameIndex;
+  readonly names: NameFinder;
   /** Of the adapter among several; every delta is multiplied by it. */
   readonly weight: number;
   /** Overrides what the adapter says about its expert factors. */

@@ -2,11 +2,13 @@
  * The delta of a module → steps on the tensors that hold its layer's weight.
  */
 
-import { elementCount, formatShape } from "../../core/shape.ts";
+import { elementCount, formatShape, sameShape } from "../../core/shape.ts";
+import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
 import type { LowRankStep, Step } from "../edit.ts";
-import { type MatrixView, matrixOf, sliceColumns, sliceRows, transpose } from "../matrix.ts";
+import { type MatrixView, sliceColumns, sliceRows, transpose } from "../matrix.ts";
+import { factorViews } from "./factor-views.ts";
 import { ia3Step } from "./ia3.ts";
 import { isWhole, type Layer, type Placement } from "./placement.ts";
 import { hadamardStep, kroneckerStep } from "./product-deltas.ts";
@@ -31,6 +33,8 @@ export function lowRankStep(
 export function weightSteps(module: AdapterModule, layer: Layer, placement: Placement, weight: number): Step[] {
   const { delta } = module;
   const whole = isWhole(placement, layer);
+  if (module.magnitude !== undefined && delta.kind !== "lora") throw problem(`DoRA on ${delta.kind} is not supported`);
+  if (delta.kind === "full") return [fullStep(delta.values, placement, whole, weight)];
   if (delta.kind !== "lora") {
     if (!whole) throw problem(`${delta.kind} on a layer that the base stores in parts is not supported`);
     if (delta.kind === "ia3") return [ia3Step(delta, layer, placement, weight)];
@@ -38,13 +42,13 @@ export function weightSteps(module: AdapterModule, layer: Layer, placement: Plac
     return [delta.kind === "loha" ? hadamardStep(delta, placement, scale) : kroneckerStep(delta, placement, scale)];
   }
   const { rank } = module;
-  checkLength(delta.down, rank * layer.inputs, `elements of a factor of rank ${rank}`);
-  checkLength(delta.up, rank * layer.outputs, `elements of a factor of rank ${rank}`);
+  const { up, down } = factorViews(delta);
+  checkRank(up.columns, rank, delta.up);
+  checkRank(down.rows, rank, delta.down);
   if (delta.diagonal !== undefined) checkLength(delta.diagonal, rank, "diagonal elements");
-  const up = matrixOf(delta.up, layer.outputs, rank);
-  const down = matrixOf(delta.down, rank, layer.inputs);
   const steps: Step[] = [];
   if (module.residual !== undefined) {
+    if (module.kind === "embedding") throw problem(`${module.residual} is an initialisation of linear layers only`);
     if (!whole) throw problem(`${module.residual} on a layer that the base stores in parts is not supported`);
     if (module.magnitude !== undefined && weight !== 1) {
       throw problem(`${module.residual} with DoRA can only be merged with weight 1, got ${weight}`);
@@ -58,15 +62,36 @@ export function weightSteps(module: AdapterModule, layer: Layer, placement: Plac
     return steps;
   }
   if (!whole) throw problem("DoRA on a layer that the base stores in parts is not supported");
-  checkLength(module.magnitude, layer.outputs, "magnitudes");
+  const ofInputs = module.magnitudeAxis === "inputs";
+  checkLength(module.magnitude, ofInputs ? layer.inputs : layer.outputs, "magnitudes");
   steps.push({
     kind: "magnitude",
-    axis: placement.transposed ? "columns" : "rows",
+    axis: placement.transposed === ofInputs ? "rows" : "columns",
     weight,
     magnitude: module.magnitude,
     inner: [lowRankStep(placement, up, down, module.scale, delta.diagonal)],
   });
   return steps;
+}
+
+/** The change of a whole parameter. */
+function fullStep(values: TensorData, { tensor }: Placement, whole: boolean, weight: number): Step {
+  if (!whole) throw problem("the change of a layer that the base stores in parts is not supported");
+  if (!sameShape(withoutOnes(values), withoutOnes(tensor))) {
+    throw problem(
+      `shapes do not fit: expected ${formatShape(tensor.shape)} of ${quote(tensor.name)}, got ${formatShape(values.shape)}`,
+    );
+  }
+  return { kind: "add", scale: weight, rowStart: 0, values };
+}
+
+/** A linear layer may be stored as a convolution with a kernel of 1. */
+function withoutOnes({ shape }: TensorData): readonly number[] {
+  return shape.filter((size) => size !== 1);
+}
+
+function checkRank(found: number, rank: number, { name, shape }: TensorData): void {
+  if (found !== rank) throw problem(`expected rank ${rank}, got ${quote(name)} ${formatShape(shape)}`);
 }
 
 /** Number of elements, whatever the dimensions: `[out]`, `[1, out, 1, 1]`. */

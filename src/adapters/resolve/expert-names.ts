@@ -3,6 +3,7 @@
  * each part of each expert (transformers 4 and most files).
  */
 
+import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { findTarget, type ResolveContext } from "./context.ts";
 import type { Layer } from "./placement.ts";
@@ -22,6 +23,9 @@ const PARTS: ReadonlyMap<string, readonly (readonly string[])[]> = new Map([
   ["up_proj", [["up_proj"], ["w3"]]],
   ["gate_proj", [["gate_proj"], ["w1"]]],
 ]);
+
+/** Whose gate and up are every other column of `gate_up_proj` (`gpt_oss` of transformers 5.23). */
+const INTERLEAVED_TYPES = ["gpt_oss"];
 
 const EXPERT_LAYER = /^(.*\.experts)\.(\d+)\.(\w+)$/;
 
@@ -47,6 +51,9 @@ function partOfExpert(
   experts: string,
   context: ResolveContext,
 ): Layer {
+  if (parts > 1 && INTERLEAVED_TYPES.some((type) => context.architecture.types.has(type))) {
+    throw problem(`adapts a part of ${quote(tensor.name)}, whose parts alternate column by column: not supported`);
+  }
   const [count = 0, first = 0, second = 0] = tensor.shape;
   if (expert >= count) throw problem(`the base has ${count} experts, expected one with number ${expert}`);
   const transposed = storesInputsFirst(experts, context);

@@ -1,22 +1,27 @@
 /**
  * Layers that the adapter sees as one and the base stores as several, or the reverse: `gate_up_proj` and `qkv_proj` are
  * the rows of their parts on top of each other (Phi-3, GLM and others; the order is that of the names).
+ *
+ * `gate_up_proj` has two equal halves; the rows of queries, keys and values follow from the heads in config.json and never
+ * from the adapter's own sizes, which would fit anywhere.
  */
 
+import type { JsonObject } from "../../core/json.ts";
+import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { findTarget, type ResolveContext } from "./context.ts";
 import { type Layer, type Placement, storageView } from "./placement.ts";
+import { problem } from "./report.ts";
 
 const FUSED: readonly (readonly [fused: string, parts: readonly string[]])[] = [
   ["gate_up_proj", ["gate_proj", "up_proj"]],
   ["qkv_proj", ["q_proj", "k_proj", "v_proj"]],
 ];
 
-/** Whose `qkv_proj` is ordered by blocks of heads. */
-const INTERLEAVED_TYPES = ["codegen"];
+/** Whose `qkv_proj` is ordered by heads (transformers 5.23). */
+const INTERLEAVED_TYPES = ["codegen", "minimax"];
 
-/** @param outputs of the adapter's factors: the rows of a part follow from it */
-export function fusedLayer(name: string, outputs: number, context: ResolveContext): Layer | undefined {
+export function fusedLayer(name: string, context: ResolveContext): Layer | undefined {
   if (INTERLEAVED_TYPES.some((type) => context.architecture.types.has(type))) return undefined;
   const dot = name.lastIndexOf(".") + 1;
   const [prefix, last] = [name.slice(0, dot), name.slice(dot)];
@@ -24,7 +29,7 @@ export function fusedLayer(name: string, outputs: number, context: ResolveContex
     if (last === fused) return layerOfParts(parts.map((part) => findTarget(`${prefix}${part}.weight`, context)));
     if (!parts.includes(last)) continue;
     const tensor = findTarget(`${prefix}${fused}.weight`, context);
-    if (tensor !== undefined) return partOfTensor(tensor, parts.indexOf(last), parts.length, outputs);
+    if (tensor !== undefined) return partOfTensor(tensor, partSizes(tensor, parts, context), parts.indexOf(last));
   }
   return undefined;
 }
@@ -53,13 +58,43 @@ function layerOfParts(tensors: readonly (TensorData | undefined)[]): Layer | und
   return { outputs: firstOutput, inputs, placements };
 }
 
-/** The base stores the whole. Keys and values have equally many rows; the queries have the rest. */
-function partOfTensor(tensor: TensorData, part: number, parts: number, outputs: number): Layer | undefined {
+/** The base stores the whole. */
+function partOfTensor(tensor: TensorData, sizes: readonly number[], part: number): Layer {
   const view = storageView(tensor);
-  const [rows, inputs] = view;
-  const rowStart = part === 0 ? 0 : rows - (parts - part) * outputs;
-  const isEven = parts === 2 ? rows === 2 * outputs : (rows - outputs) % 2 === 0;
-  if (!isEven || rowStart < 0 || outputs > rows) return undefined;
+  const [, inputs] = view;
+  const outputs = sizes[part] ?? 0;
+  const rowStart = sizes.slice(0, part).reduce((sum, size) => sum + size, 0);
   const place = { rowStart, columnStart: 0, transposed: false, firstOutput: 0, outputs, firstInput: 0, inputs };
   return { outputs, inputs, placements: [{ tensor, view, ...place }] };
+}
+
+/** Rows of each part, in order. */
+function partSizes(tensor: TensorData, parts: readonly string[], { model }: ResolveContext): readonly number[] {
+  const [rows] = storageView(tensor);
+  const sizes = parts.length === 2 ? [rows / 2, rows / 2] : headSizes(model.config);
+  if (sizes === undefined) {
+    throw problem(
+      `is a part of ${quote(tensor.name)}, expected num_attention_heads and head_dim or hidden_size in config.json, which tell its rows`,
+    );
+  }
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  if (total === rows && sizes.every(Number.isInteger)) return sizes;
+  throw problem(
+    `is a part of ${quote(tensor.name)}, expected ${sizes.join(" + ")} rows for ${parts.join(", ")}, got ${rows}`,
+  );
+}
+
+/** Rows of queries, keys and values: heads · head_dim each, as transformers derives them. */
+function headSizes(config: JsonObject | undefined): readonly number[] | undefined {
+  const inner = config?.get("text_config");
+  const sections = inner instanceof Map ? [inner as JsonObject, config] : [config];
+  const read = (key: string) => {
+    const value = sections.map((section) => section?.get(key)).find((found) => found != null);
+    return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? value : undefined;
+  };
+  const heads = read("num_attention_heads");
+  const [hidden, keyHeads] = [read("hidden_size"), read("num_key_value_heads") ?? heads];
+  const size = read("head_dim") ?? (hidden === undefined || heads === undefined ? undefined : hidden / heads);
+  if (heads === undefined || keyHeads === undefined || size === undefined) return undefined;
+  return [heads * size, keyHeads * size, keyHeads * size];
 }

@@ -3,6 +3,7 @@
  */
 
 import { elementCount } from "../../core/shape.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Delta } from "../adapter.ts";
 import type { ScaleStep } from "../edit.ts";
 import type { Layer, Placement } from "./placement.ts";
@@ -11,7 +12,9 @@ import { memoryTensor, readNumbers } from "./tensor-values.ts";
 
 type Ia3 = Extract<Delta, { kind: "ia3" }>;
 
-export function ia3Step({ vector, feedforward }: Ia3, layer: Layer, placement: Placement, weight: number): ScaleStep {
+export function ia3Step(delta: Ia3, layer: Layer, placement: Placement, weight: number): ScaleStep {
+  const { feedforward } = delta;
+  const vector = delta.aboutOne ? onePlus(delta.vector, readNumbers(delta.vector)) : delta.vector;
   const length = elementCount(vector.shape) ?? 0;
   const axis = feedforward === placement.transposed ? "rows" : "columns";
   const expected = feedforward ? layer.inputs : layer.outputs;
@@ -25,4 +28,12 @@ export function ia3Step({ vector, feedforward }: Ia3, layer: Layer, placement: P
   const factors = readNumbers(vector);
   const repeated = Float64Array.from({ length: layer.inputs }, (_, index) => factors[Math.floor(index / kernel)] ?? 1);
   return { kind: "scale", axis, weight, vector: memoryTensor(vector.name, [layer.inputs], repeated) };
+}
+
+function onePlus({ name, shape }: TensorData, numbers: Float64Array): TensorData {
+  return memoryTensor(
+    name,
+    shape,
+    numbers.map((value) => 1 + value),
+  );
 }

@@ -8,22 +8,13 @@ import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
 import { findTarget, notInBase, type ResolveContext } from "./context.ts";
 import { expertOfStack } from "./expert-names.ts";
+import { factorSize, inputShape } from "./factor-views.ts";
 import { fusedLayer } from "./fused.ts";
 import { isTransposed } from "./orientation.ts";
-import { type Layer, storageView, wholeLayer } from "./placement.ts";
+import { type Layer, wholeLayer } from "./placement.ts";
 import { problem } from "./report.ts";
 
-/** Outputs and inputs that the factors of the module are made for; `undefined` where factors do not tell. */
-interface FactorSize {
-  readonly outputs: number;
-  readonly inputs: number;
-}
-
-/** Of plain low-rank factors, kernels counted as inputs. */
-function factorSize({ delta }: AdapterModule): FactorSize | undefined {
-  if (delta.kind !== "lora") return undefined;
-  return { outputs: delta.up.shape[0] ?? 0, inputs: storageView(delta.down)[1] };
-}
+type FactorSize = ReturnType<typeof factorSize>;
 
 /**
  * The layer's weight in the base.
@@ -33,18 +24,14 @@ function factorSize({ delta }: AdapterModule): FactorSize | undefined {
  * @throws {Misfit} when the base has no such layer, several, or one of another size
  */
 export function locateLayer(module: AdapterModule, context: ResolveContext, rows?: number): Layer {
-  const size = factorSize(module);
-  const layer = findLayer(module, size, context, rows);
+  // Of other kinds the factors do not tell.
+  const size = module.delta.kind === "lora" ? factorSize(module.delta) : undefined;
+  const layer = findLayer(module, context, rows);
   if (size !== undefined) checkSize(module, size, layer);
   return layer;
 }
 
-function findLayer(
-  module: AdapterModule,
-  size: FactorSize | undefined,
-  context: ResolveContext,
-  rows: number | undefined,
-): Layer {
+function findLayer(module: AdapterModule, context: ResolveContext, rows: number | undefined): Layer {
   const { name, parameter = "weight" } = module;
   const tensor =
     findTarget(`${name}.${parameter}`, context) ??
@@ -52,11 +39,14 @@ function findLayer(
     (parameter === "weight" ? findTarget(`${name}.in_proj_weight`, context) : undefined);
   if (tensor !== undefined) {
     if (module.kind === "embedding") return wholeLayer(tensor, true, rows);
-    return wholeLayer(tensor, tensor.shape.length === 2 && isTransposed(name, context), rows);
+    return wholeLayer(
+      tensor,
+      tensor.shape.length === 2 &&
+        isTransposed(context.adapter.flatNames ? tensor.name.replace(/\.weight$/, "") : name, context),
+      rows,
+    );
   }
-  const outputs = size?.outputs;
-  const parts =
-    expertOfStack(name, context) ?? (outputs === undefined ? undefined : fusedLayer(name, outputs, context));
+  const parts = expertOfStack(name, context) ?? fusedLayer(name, context);
   if (parts === undefined) throw notInBase();
   return parts;
 }
@@ -77,8 +67,8 @@ function checkSize(module: AdapterModule, size: FactorSize, layer: Layer): void 
 /** Equal products of other dimensions are no fit: [rank, 8, 3, 3] is not for [out, 4, 6, 3]. */
 function sameKernel({ delta }: AdapterModule, tensor: TensorData | undefined): boolean {
   if (delta.kind !== "lora" || tensor === undefined) return true;
-  const [own, other] = [delta.down.shape.slice(1), tensor.shape.slice(1)];
-  return own.length === 1 || other.length === 1 || sameShape(own, other);
+  const [own, other] = [inputShape(delta), tensor.shape.slice(1)];
+  return own === undefined || own.length === 1 || other.length === 1 || sameShape(own, other);
 }
 
 /** PEFT's `down` reads all channels, the weight of a grouped convolution has those of one group. */
@@ -89,7 +79,7 @@ function groupsOf(
   layer: Layer,
 ): number | undefined {
   if (delta.kind !== "lora" || tensor === undefined || tensor.shape.length <= 2) return undefined;
-  const [, channels = 0, ...kernel] = delta.down.shape;
+  const [channels = 0, ...kernel] = inputShape(delta) ?? [];
   const [, ownChannels = 0, ...ownKernel] = tensor.shape;
   const hasSameKernel =
     kernel.length === ownKernel.length && kernel.every((length, axis) => length === ownKernel[axis]);

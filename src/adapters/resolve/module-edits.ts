@@ -14,14 +14,16 @@ import { weightSteps } from "./delta-steps.ts";
 import { expertEdits } from "./experts.ts";
 import { locateLayer } from "./layer.ts";
 import { problem } from "./report.ts";
+import { restoreHeads } from "./rotary-heads.ts";
 
 /** @throws {Misfit} naming what does not fit */
 export function moduleEdits(module: AdapterModule, context: ResolveContext): TensorEdit[] {
   if (module.kind === "experts" || isStackOfOne(module, context)) return expertEdits(module, context);
   const replacement = replacementOf(module, context);
   const layer = locateLayer(module, context, replacement?.shape[0]);
+  const ordered = restoreHeads(module, context);
   const edits = layer.placements.map((placement): TensorEdit => {
-    const steps = weightSteps(module, layer, placement, context.weight);
+    const steps = weightSteps(ordered, layer, placement, context.weight);
     const { tensor, view } = placement;
     return {
       tensor: tensor.name,
@@ -56,14 +58,20 @@ function replacementOf({ name, baseWeight }: AdapterModule, context: ResolveCont
   return baseWeight;
 }
 
-/** Same shape, but for the rows of embeddings and heads; weight 1. */
+/** Same shape, but for the rows of vocabularies and of classifiers; weight 1. */
 export function checkReplacement(tensor: TensorData, value: TensorData, context: ResolveContext): void {
   const { ends, tie } = context.architecture;
-  const isVocabulary = [ends.input, ends.output, tie?.input, tie?.output].includes(tensor.name);
-  const fits = isVocabulary
-    ? value.shape.length === 2 && value.shape[1] === tensor.shape[1]
-    : sameShape(value.shape, tensor.shape);
-  if (!fits) {
+  const vocabulary = [ends.input, ends.output, ...ends.outputBiases, tie?.input, tie?.output];
+  const fits = sameShape(value.shape, tensor.shape);
+  const fitsBeyondRows =
+    value.shape.length === tensor.shape.length && sameShape(value.shape.slice(1), tensor.shape.slice(1));
+  const isClassifier = CLASSIFIER.test(tensor.name);
+  if (!fits && fitsBeyondRows && isClassifier) {
+    const [labels, before] = [value.shape[0], tensor.shape[0]];
+    context.report.warnings.push(
+      `${quote(tensor.name)}: the adapter has ${labels} labels, the base ${before}; config.json stays as it is, id2label and label2id (num_labels) may need care`,
+    );
+  } else if (!fits && !(fitsBeyondRows && vocabulary.includes(tensor.name))) {
     throw problem(
       `shapes do not fit: expected ${formatShape(tensor.shape)} of ${quote(tensor.name)}, got ${formatShape(value.shape)}`,
     );
@@ -72,3 +80,6 @@ export function checkReplacement(tensor: TensorData, value: TensorData, context:
     throw problem(`replaces the whole of ${quote(tensor.name)}, which only weight 1 can mean, got ${context.weight}`);
   }
 }
+
+/** Heads that PEFT replaces as a whole for classification (`score`, `classifier`), with as many rows as there are labels. */
+const CLASSIFIER = /(?:^|\.)(?:score|classifier)\.(?:out_proj\.)?(?:weight|bias)$/;

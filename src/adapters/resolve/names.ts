@@ -14,6 +14,11 @@ export type NameMatch =
   | { readonly kind: "many"; readonly names: readonly string[] }
   | { readonly kind: "none" };
 
+/** How the names of an adapter find tensors of the base. */
+export interface NameFinder {
+  readonly find: (path: string) => NameMatch;
+}
+
 /** Leading parts that say nothing about which tower of a model a tensor belongs to. */
 const WRAPPERS: ReadonlySet<string> = new Set(["base_model", "model", "language_model", "thinker", "llm"]);
 
@@ -22,7 +27,7 @@ const MAX_MISSING_PARTS = 4;
 
 const NONE: NameMatch = { kind: "none" };
 
-export class NameIndex {
+export class NameIndex implements NameFinder {
   readonly #tensors: ReadonlyMap<string, TensorData>;
   readonly #renames: readonly Rename[];
   #byRunningName: ReadonlyMap<string, readonly TensorData[]> | undefined;
@@ -49,7 +54,9 @@ export class NameIndex {
     if (inner.kind !== "none") return inner;
 
     this.#byEnd ??= this.#index((name) => ends(applyRenames(name, this.#renames)));
-    const longer = this.#byEnd.get(running) ?? [];
+    const longer = (this.#byEnd.get(running) ?? []).filter(
+      ({ name }) => !losesTower(applyRenames(name, this.#renames), running),
+    );
     const byRunningName = this.#byRunningName;
     const shorter = ends(running).flatMap((end) => (losesTower(running, end) ? [] : (byRunningName.get(end) ?? [])));
     return matchOf([...longer, ...shorter]);
@@ -68,7 +75,7 @@ export class NameIndex {
   }
 }
 
-function matchOf(tensors: readonly TensorData[] | undefined): NameMatch {
+export function matchOf(tensors: readonly TensorData[] | undefined): NameMatch {
   const [first, ...rest] = tensors ?? [];
   if (first === undefined) return NONE;
   return rest.length === 0
@@ -98,7 +105,9 @@ function ends(name: string): string[] {
   return out;
 }
 
-/** `vision_tower.encoder.layers.0.x` is not `encoder.layers.0.x` of a base that may hold text only. */
+/** `vision_tower.encoder.layers.0.x` is not `encoder.layers.0.x`, which may be of the text: its end names no tower. */
 function losesTower(name: string, end: string): boolean {
-  return /vision|visual|image|audio|speech/.test(name.slice(0, name.length - end.length));
+  return TOWER.test(name.slice(0, name.length - end.length)) && !TOWER.test(end);
 }
+
+const TOWER = /vision|visual|image|audio|speech/;

@@ -3,7 +3,7 @@
  * cores of convolutions are multiplied out here, in double precision: they are as small as the factors.
  */
 
-import { formatShape } from "../../core/shape.ts";
+import { elementCount, formatShape } from "../../core/shape.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Delta } from "../adapter.ts";
 import type { HadamardStep, KroneckerStep, MatrixProduct } from "../edit.ts";
@@ -17,23 +17,25 @@ type Loha = Extract<Delta, { kind: "loha" }>;
 type Lokr = Extract<Delta, { kind: "lokr" }>;
 
 export function hadamardStep(delta: Loha, placement: Placement, scale: number): HadamardStep {
+  checkSize(placement, sizeOf([delta.w1a, delta.w1b], delta.t1));
+  checkSize(placement, sizeOf([delta.w2a, delta.w2b], delta.t2));
   const first = productOf(delta.w1a, delta.w1b, delta.t1);
   const second = productOf(delta.w2a, delta.w2b, delta.t2);
-  checkSize(placement, [first.left.rows, first.right.columns]);
-  checkSize(placement, [second.left.rows, second.right.columns]);
   return { kind: "hadamard", scale, first: turn(first, placement), second: turn(second, placement) };
 }
 
 export function kroneckerStep(delta: Lokr, placement: Placement, scale: number): KroneckerStep {
+  const [a, b] = sizeOf(delta.w1, undefined);
+  const [c, d] = sizeOf(delta.w2, delta.t2);
+  checkSize(placement, [a * c, b * d]);
   const first = factorOf(delta.w1, undefined);
   const second = factorOf(delta.w2, delta.t2);
-  const [a, b] = sizeOf(first);
-  const [c, d] = sizeOf(second);
-  checkSize(placement, [a * c, b * d]);
   return { kind: "kronecker", scale, first: turn(first, placement), second: turn(second, placement) };
 }
 
-function factorOf(parts: readonly [TensorData] | readonly [TensorData, TensorData], core: TensorData | undefined) {
+type Parts = readonly [TensorData] | readonly [TensorData, TensorData];
+
+function factorOf(parts: Parts, core: TensorData | undefined): MatrixView | MatrixProduct {
   const [left, right] = parts;
   return right === undefined ? matrixOf(left, ...storageView(left)) : productOf(left, right, core);
 }
@@ -46,12 +48,21 @@ function productOf(a: TensorData, b: TensorData, core: TensorData | undefined): 
     return product;
   }
   const left = transpose(matrixOf(a, ...storageView(a)));
-  const [rank, inputs] = storageView(b);
+  return { left, right: contractCore(core, matrixOf(b, ...storageView(b)), left.columns) };
+}
+
+/**
+ * Σ_j core[i, j, k…] · b[j, in] as [i, in · k…], for a C-ordered b [r, in].
+ *
+ * @param rank that the other factor has
+ */
+export function contractCore(core: TensorData, b: MatrixView, rank: number): MatrixView {
+  const { rows, columns: inputs } = b;
   const [coreRows = 0, coreColumns = 0] = core.shape;
-  checkRanks(left.columns, coreRows);
-  checkRanks(rank, coreColumns);
+  checkRanks(rank, coreRows);
+  checkRanks(rows, coreColumns);
   const kernel = storageView(core)[1] / coreColumns;
-  const [t, w] = [readNumbers(core), readNumbers(b)];
+  const [t, w] = [readNumbers(core), readNumbers(b.tensor)];
   const values = new Float64Array(coreRows * inputs * kernel);
   for (let i = 0; i < coreRows; i++) {
     for (let j = 0; j < coreColumns; j++) {
@@ -64,11 +75,12 @@ function productOf(a: TensorData, b: TensorData, core: TensorData | undefined): 
     }
   }
   const right = memoryTensor(core.name, [coreRows, inputs * kernel], values);
-  return { left, right: matrixOf(right, coreRows, inputs * kernel) };
+  return matrixOf(right, coreRows, inputs * kernel);
 }
 
 function checkRanks(a: number, b: number): void {
   if (a !== b) throw problem(`factors have ranks ${a} and ${b}, expected equal ones`);
+  if (a === 0) throw problem("factors have rank 0, expected at least 1");
 }
 
 function checkSize({ transposed, view }: Placement, size: readonly [number, number]): void {
@@ -77,8 +89,12 @@ function checkSize({ transposed, view }: Placement, size: readonly [number, numb
   throw problem(`expected factors for a weight of ${formatShape(view)}, got ${formatShape([rows, columns])}`);
 }
 
-function sizeOf(factor: MatrixView | MatrixProduct): readonly [number, number] {
-  return "tensor" in factor ? [factor.rows, factor.columns] : [factor.left.rows, factor.right.columns];
+/** [rows, columns] of a factor, from shapes alone: nothing is read or computed before they fit. */
+function sizeOf([left, right]: Parts, core: TensorData | undefined): readonly [number, number] {
+  if (right === undefined) return storageView(left);
+  const [[first, second], [, inputs]] = [storageView(left), storageView(right)];
+  if (core === undefined) return [first, inputs];
+  return [second, inputs * (elementCount(core.shape.slice(2)) ?? Number.POSITIVE_INFINITY)];
 }
 
 /** As the tensor stores it: (A ∘ B)ᵀ = Aᵀ ∘ Bᵀ, kron(A, B)ᵀ = kron(Aᵀ, Bᵀ), (LR)ᵀ = RᵀLᵀ. */

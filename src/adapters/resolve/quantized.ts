@@ -2,13 +2,14 @@
  * Targets whose numbers are quantised: a delta cannot be added to them, so they are refused by name.
  *
  * Recognised by the tensors beside the weight: bitsandbytes (absmax, quant_state, SCB), GPTQ and AWQ (qweight),
- * compressed-tensors (weight_packed, weight_scale), FP8 with scales (weight_scale_inv), MXFP4 (…_blocks).
+ * compressed-tensors (weight_packed, weight_scale), FP8 with scales (weight_scale_inv), MXFP4 (…_blocks); and by the
+ * `quantization_config` of config.json: integers and 8-bit floats of such a base are codes, whatever lies beside them.
  */
 
-import { isFloatDtype } from "../../core/dtype.ts";
+import { DTYPE_BITS, isFloatDtype } from "../../core/dtype.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import type { Model } from "../../formats/model.ts";
-import type { NameIndex } from "./names.ts";
+import type { NameFinder } from "./names.ts";
 
 /** Instead of `weight`. */
 const REPLACEMENTS = ["qweight", "weight_packed", "W_q", "weight._data"];
@@ -31,7 +32,7 @@ const COMPANIONS = [
  */
 export function refuseQuantized(
   path: string,
-  { model, names }: { readonly model: Model; readonly names: NameIndex },
+  { model, names }: { readonly model: Model; readonly names: NameFinder },
 ): void {
   const tensors = model.store.tensors;
   const tensor = tensors.get(path);
@@ -46,12 +47,18 @@ export function refuseQuantized(
           `${path}_scale_inv`,
         ];
   const sign = signs.find((name) => (tensor === undefined ? names.find(name).kind !== "none" : tensors.has(name)));
-  const packed =
-    tensor !== undefined && !isFloatDtype(tensor.dtype) && model.config?.get("quantization_config") != null;
+  const isCode = tensor !== undefined && (!isFloatDtype(tensor.dtype) || DTYPE_BITS[tensor.dtype] <= 8);
+  const packed = isCode && isQuantized(model);
   if (sign === undefined && !packed) return;
   throw new UnsupportedError("QUANTIZED_BASE", "the weight is quantised, a delta cannot be added to it", {
     file: model.path,
     subject: path,
     hint: "merge into the original weights, then quantise the result",
   });
+}
+
+/** Multimodal configs may have the setting in the section of the language model. */
+function isQuantized({ config }: Model): boolean {
+  const sections = [config, config?.get("text_config")];
+  return sections.some((section) => section instanceof Map && section.get("quantization_config") != null);
 }

@@ -12,6 +12,7 @@ import type { Adapter, ExpertOrder } from "../adapter.ts";
 import { type Architecture, describeArchitecture } from "../architecture/architecture.ts";
 import type { ResolvedAdapter, TensorEdit } from "../edit.ts";
 import type { ResolveContext } from "./context.ts";
+import { FlatNameIndex } from "./flat-names.ts";
 import { moduleEdits, tensorsOf } from "./module-edits.ts";
 import { NameIndex } from "./names.ts";
 import { overrideEdit } from "./overrides.ts";
@@ -40,7 +41,7 @@ export async function resolveAdapter(
     adapter,
     model,
     architecture,
-    names: new NameIndex(tensors, architecture.renames),
+    names: adapter.flatNames ? new FlatNameIndex(tensors) : new NameIndex(tensors, architecture.renames),
     weight: options.weight,
     expertOrder: options.expertOrder,
     report,

@@ -1,27 +1,28 @@
 /**
- * Rules on names that an edit relies on: every value of a graph has one definition, every operator a known set.
+ * Rules on names that an edit relies on: every value of a graph has one definition, no function calls itself.
  *
- * onnx docs/IR.md: single static assignment in each graph, imported operator sets, functions that do not call themselves.
+ * onnx docs/IR.md: single static assignment in each graph, functions without recursion, imported operator sets (a warning).
  * The order of nodes is not checked here, since nothing in a file depends on it; `toGraph` does.
  */
 
 import { FormatError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
 import type { OnnxFunction, OnnxGraph, OnnxModel, OnnxNode } from "./model.ts";
+import type { Warnings } from "./warnings.ts";
 
 type Checked = Pick<OnnxModel, "path" | "irVersion" | "opsetImports" | "graph" | "functions">;
 
 /** @throws {FormatError} INVALID_MODEL */
-export function checkModel({ path, irVersion, opsetImports, graph, functions }: Checked): void {
+export function checkModel({ path, irVersion, opsetImports, graph, functions }: Checked, warnings: Warnings): void {
   checkGraph(graph, path);
   // Before IR 3 there was one operator set and nothing to import.
-  if (irVersion >= 3) checkDomains(graph.nodes, opsetImports, path);
+  if (irVersion >= 3) checkDomains(graph.nodes, opsetImports, warnings);
   for (const { name, nodes, inputs, opsetImports: own } of functions) {
     checkDefinitions(nodes, new Set(inputs), path);
     if (own.size === 0) {
       throw new FormatError("INVALID_MODEL", "a function that imports no operator set", { file: path, subject: name });
     }
-    checkDomains(nodes, own, path);
+    checkDomains(nodes, own, warnings);
   }
   checkCalls(functions, path);
 }
@@ -54,13 +55,11 @@ function defined(subject: string, file: string): FormatError {
   return new FormatError("INVALID_MODEL", "the value is defined twice in one graph", { file, subject });
 }
 
-function checkDomains(nodes: readonly OnnxNode[], imports: ReadonlyMap<string, number>, file: string): void {
+/** ONNX Runtime imports its own domains unasked, and tools rely on it. */
+function checkDomains(nodes: readonly OnnxNode[], imports: ReadonlyMap<string, number>, warnings: Warnings): void {
   for (const { domain, opType, attributes } of nodes) {
-    if (!imports.has(domain)) {
-      const problem = `an operator of domain ${quote(domain)}, expected one that the model imports`;
-      throw new FormatError("INVALID_MODEL", problem, { file, subject: opType });
-    }
-    for (const { graphs } of attributes) for (const graph of graphs) checkDomains(graph.nodes, imports, file);
+    if (!imports.has(domain)) warnings.add(`the model does not import the operator's domain ${quote(domain)}`, opType);
+    for (const { graphs } of attributes) for (const graph of graphs) checkDomains(graph.nodes, imports, warnings);
   }
 }
 

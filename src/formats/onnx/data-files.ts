@@ -1,8 +1,8 @@
 /**
  * The data files of an output: copies of the model's own with some ranges overwritten, and tensors added behind them.
  *
- * Names are chosen here: a plain file name of the model is kept while the model keeps its own name, anything else becomes
- * `<model>_data`, so that nothing in a file decides where something is written. Added tensors start at multiples of
+ * Names are chosen here: the plain name of a data file is kept while the model keeps its own name, anything else becomes
+ * `<model>_data`, so that nothing in a file decides where something is written or what it is taken for. Added tensors start at multiples of
  * 4,096 bytes, those above 1 MiB at multiples of 65,536 (pages of POSIX and of Windows; onnx docs/ExternalData.md).
  */
 
@@ -15,7 +15,8 @@ const PAGE_BYTES = 4_096;
 const LARGE_TENSOR_BYTES = 1024 * 1024;
 const LARGE_ALIGNMENT_BYTES = 65_536;
 
-const PLAIN_NAME = /^[\w+@=,()-][\w .+@=,()-]{0,199}$/;
+/** As exporters name data files; a file of such a name is never run or read as a setting by anything. */
+const PLAIN_NAME = /^\w[\w .+@=,()-]{0,180}(?:[._]data(?:_\d+)?|\.bin|\.weights?|\.bias|\.raw)$/i;
 
 interface DataFile {
   readonly name: string;

@@ -157,7 +157,7 @@ export class OnnxEditor {
 
   #inputSplices(): Splice[] {
     if (this.#inputs.size === 0) return [];
-    return withWire(this.model.identity, (wire) =>
+    return withWire(this.model, (wire) =>
       [...this.#inputs].flatMap(([{ span }, inputs]) => {
         const fields = [...wire.fields([span])].filter(({ tag }) => tag === NODE.input);
         return fields.flatMap(({ tagStart, end }, index) => {

@@ -119,7 +119,10 @@ export class ExternalFiles {
   }
 
   #invalid(subject: string, problem: string): FormatError {
-    return new FormatError("INVALID_EXTERNAL_DATA", `external data: ${problem}`, { file: this.#rules.model, subject });
+    return new FormatError("INVALID_EXTERNAL_DATA", `external data: ${problem}`, {
+      file: this.#rules.shownPath,
+      subject,
+    });
   }
 }
 

@@ -18,8 +18,10 @@ const CONTROL = /[\u0000-\u001f\u007f]/;
 const ABSOLUTE = /^(?:[/\\~]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*:\/\/)/;
 
 export interface LocationRules {
-  /** Path of the model as it was given. */
+  /** Path of the model, which locations are relative to. */
   readonly model: string;
+  /** How errors name it. */
+  readonly shownPath: string;
   readonly allowHardLinks: boolean;
 }
 
@@ -51,9 +53,11 @@ export function parseLocation(location: string, model: string, tensor: string): 
 }
 
 /** The real path of a location. @throws {FileError | FormatError} naming the tensor */
-export function resolveLocation(location: string, { model, allowHardLinks }: LocationRules, tensor: string): string {
-  const path = join(dirname(model), parseLocation(location, model, tensor));
-  const details = { file: path, subject: tensor };
+export function resolveLocation(location: string, rules: LocationRules, tensor: string): string {
+  const { model, shownPath, allowHardLinks } = rules;
+  const relative = parseLocation(location, shownPath, tensor);
+  const path = join(dirname(model), relative);
+  const details = { file: join(dirname(shownPath), relative), subject: tensor };
   let real: string;
   try {
     real = realpathSync(path);
@@ -73,7 +77,10 @@ export function resolveLocation(location: string, { model, allowHardLinks }: Loc
       });
     }
   } catch (error) {
-    throw toFileError(error, path);
+    const code = (error as NodeJS.ErrnoException | null)?.code;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw toFileError(error, details.file);
+    const hint = "the model's data files belong beside it: download them, too";
+    throw new FileError("FILE_NOT_FOUND", "no such data file", { ...details, hint, cause: error });
   }
   return real;
 }

@@ -65,7 +65,7 @@ export function planLayout(model: OnnxModel, modelName: string, changes: Changes
   const data = new DataFiles(model, modelName);
   const splices = [...changes.splices];
   const rewritten = new Set<OnnxTensor>();
-  withWire(model.identity, (wire) => {
+  withWire(model, (wire) => {
     for (const [key, tensor] of changes.tensors) {
       const constant = model.constants.get(key);
       const old = constant?.tensor;

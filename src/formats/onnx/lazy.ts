@@ -3,30 +3,42 @@
  */
 
 import { FileError } from "../../core/errors.ts";
-import { readFullySync, withFile } from "../byte-source.ts";
+import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
 import type { FileIdentity, MemoryRange } from "../tensor-store.ts";
 import { WireReader } from "./wire-reader.ts";
+
+/** A model file, and how errors name it. */
+export interface OpenedModel {
+  readonly identity: FileIdentity;
+  readonly path: string;
+}
 
 /**
  * Reads from the file that a model was opened from.
  *
  * @throws {FileError} INPUT_CHANGED when it is not the same any more: spans would point anywhere
  */
-export function withWire<Result>(opened: FileIdentity, use: (wire: WireReader) => Result): Result {
-  return withFile(opened.path, ({ fd, identity }) => {
+export function withWire<Result>(opened: OpenedModel, use: (wire: WireReader) => Result): Result {
+  const { identity: before, path } = opened;
+  const read = ({ fd, identity }: OpenFile) => {
     const same =
-      identity.size === opened.size &&
-      identity.inode === opened.inode &&
-      identity.device === opened.device &&
-      identity.modifiedNs === opened.modifiedNs;
-    if (!same) throw new FileError("INPUT_CHANGED", "the file changed while it was used", { file: opened.path });
-    return use(wireOf(fd, identity));
-  });
+      identity.size === before.size &&
+      identity.inode === before.inode &&
+      identity.device === before.device &&
+      identity.modifiedNs === before.modifiedNs;
+    if (!same) throw new FileError("INPUT_CHANGED", "the file changed while it was used", { file: path });
+    return use(wireOf(fd, { identity, path }));
+  };
+  return withFile(before.path, read, path);
 }
 
 /** A reader over an open file. */
-export function wireOf(fd: number, { path, size }: FileIdentity): WireReader {
-  return new WireReader({ path, size, read: (target, position) => readFullySync(fd, target, position, path) });
+export function wireOf(fd: number, { identity, path }: OpenedModel): WireReader {
+  return new WireReader({
+    path,
+    size: identity.size,
+    read: (target, position) => readFullySync(fd, target, position, path),
+  });
 }
 
 /** Bytes that are made once, at the first look; a copy to another thread is a look. */

@@ -8,7 +8,7 @@
 
 import { FormatError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
-import { readFullySync, withFile } from "../byte-source.ts";
+import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
 import { assertNotLookAlike, DETECTION_BYTES } from "../detect.ts";
 import type { FileIdentity, TensorStore } from "../tensor-store.ts";
 import { checkModel } from "./check.ts";
@@ -25,11 +25,19 @@ import type { Span } from "./wire.ts";
 export interface OpenOnnxOptions {
   /** Data files with several names (hard links, as deduplicating stores make them) are allowed. Default false. */
   readonly allowHardLinks?: boolean;
+  /** How errors and the store name the file; differs where a link was resolved. */
+  readonly shownPath?: string;
 }
 
 /** The constants of an ONNX file as a store: initialisers by name, those of subgraphs as `<scope>/<name>`. */
-export function openOnnxStore(path: string): TensorStore {
-  return openOnnx(path).store;
+export function openOnnxStore(path: string, shownPath = path): TensorStore {
+  return openOnnx(path, { shownPath }).store;
+}
+
+/** Whether the bytes can start an ONNX model: field 1 is the IR version, and every exporter writes it first. */
+export function startsLikeOnnx(start: Uint8Array): boolean {
+  const [tag, irVersion = 0, next] = start;
+  return tag === MODEL.irVersion && irVersion > 0 && irVersion < 0x80 && FIRST_BYTES.has(next);
 }
 
 /**
@@ -38,14 +46,22 @@ export function openOnnxStore(path: string): TensorStore {
  * @throws {FormatError | FileError | UnsupportedError} naming the file and, where there is one, the tensor
  */
 export function openOnnx(path: string, options: OpenOnnxOptions = {}): OnnxModel {
-  return withFile(path, ({ fd, identity }) => {
+  const { allowHardLinks = false, shownPath = path } = options;
+  const open = ({ fd, identity }: OpenFile) => {
     const start = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
-    readFullySync(fd, start, 0, path);
-    assertLooksLikeOnnx(start, path);
-    const warnings = new Warnings(path);
-    const external = new ExternalFiles({ model: path, allowHardLinks: options.allowHardLinks ?? false }, warnings);
-    return walkModel({ wire: wireOf(fd, identity), identity, external, warnings });
-  });
+    readFullySync(fd, start, 0, shownPath);
+    assertLooksLikeOnnx(start, shownPath);
+    const warnings = new Warnings(shownPath);
+    const external = new ExternalFiles({ model: path, shownPath, allowHardLinks }, warnings);
+    try {
+      return walkModel({ wire: wireOf(fd, { identity, path: shownPath }), identity, external, warnings });
+    } catch (error) {
+      if (FIRST_BYTES.has(start[0]) || !(error instanceof FormatError) || error.code !== "INVALID_PROTOBUF")
+        throw error;
+      throw new FormatError("WRONG_FORMAT", "is no ONNX model", { file: shownPath, cause: error });
+    }
+  };
+  return withFile(path, open, shownPath);
 }
 
 /** First bytes of the fields 1 to 8 and 14, one of which starts every model that an exporter wrote. */
@@ -72,6 +88,7 @@ function walkModel(context: WalkContext): OnnxModel {
   const opsetImports = new Map<string, number>();
   const metadata = new Map<string, string>();
   let irVersion: number | undefined;
+  let holdsTraining = false;
   for (const field of wire.fields([wire.root])) {
     switch (field.tag) {
       case MODEL.irVersion:
@@ -89,15 +106,19 @@ function walkModel(context: WalkContext): OnnxModel {
         metadata.set(key, value);
         break;
       }
+      case MODEL.trainingInfo:
+        holdsTraining = true;
+        break;
       case MODEL.functions:
         functions.push(walkFunction(context, wire.child(field), functions.length));
     }
   }
   const versions = checkVersions(irVersion, opsetImports, context);
   if (graphParts.length === 0) throw new FormatError("INVALID_MODEL", "holds no graph", { file: wire.path });
+  if (holdsTraining) warnings.add("training_info is kept as it is and not looked into");
   if (graphParts.length > 1) warnings.add("the graph is stated in several parts, which are read as one");
   const graph = walkGraph(context, graphParts, "");
-  checkModel({ path: wire.path, irVersion: versions, opsetImports, graph, functions });
+  checkModel({ path: wire.path, irVersion: versions, opsetImports, graph, functions }, warnings);
   const constants = collectConstants(graph, functions, wire.path);
   const dataFiles = context.external.identities;
   return {

@@ -21,6 +21,7 @@ export const MODEL = {
   graph: bytes(7),
   opsetImport: bytes(8),
   metadata: bytes(14),
+  trainingInfo: bytes(20),
   functions: bytes(25),
 } as const;
 

@@ -6,6 +6,7 @@
  * is defined, which the IR forbids and which is the only way to write a cycle.
  */
 
+import type { Dtype } from "../../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import type { Attribute, Graph, GraphBody, GraphNode } from "./graph.ts";
 import { withWire } from "./lazy.ts";
@@ -23,9 +24,30 @@ export function toGraph(model: OnnxModel): Graph {
       hint: "inline them: onnx.inliner.inline_local_functions",
     });
   }
-  const body = withWire(model.identity, (wire) => toBody(wire, model.graph, undefined));
-  return { ...body, irVersion: model.irVersion, opsetImports: model.opsetImports };
+  const body = withWire(model, (wire) => toBody(wire, model.graph, undefined));
+  return { ...body, irVersion: neededIrVersion(body), opsetImports: model.opsetImports };
 }
+
+/** 10, or the version that brought the youngest element type of the graph; engines refuse versions that they do not know. */
+function neededIrVersion({ initialisers, inputs, outputs, nodes }: GraphBody): number {
+  const dtypes = [...initialisers.values(), ...inputs, ...outputs].map(({ dtype }) => IR_VERSIONS[dtype] ?? 10);
+  for (const { attributes } of nodes) {
+    for (const attribute of attributes.values()) {
+      if (attribute.kind === "tensor") dtypes.push(IR_VERSIONS[attribute.value.dtype] ?? 10);
+      if (attribute.kind === "graph") dtypes.push(neededIrVersion(attribute.value));
+    }
+  }
+  return dtypes.reduce((newest, version) => Math.max(newest, version), 10);
+}
+
+const IR_VERSIONS: Readonly<Partial<Record<Dtype, number>>> = {
+  f4_e2m1: 11,
+  f8_e8m0: 12,
+  u2: 13,
+  i2: 13,
+  f6_e2m3: 14,
+  f6_e3m2: 14,
+};
 
 /** Values that are defined so far, in a graph and in those around it, which it may use too. */
 interface Scope {

@@ -122,7 +122,8 @@ function typedTensor(
     const payload = { start: only.start, end: only.end };
     return { parts, data: { name, dtype, shape, byteLength, source }, payload, external: undefined };
   }
-  const make = () => withWire(identity, (again) => decodeTypedValues(again, parts, tensor, byteLength));
+  const make = () =>
+    withWire({ identity, path: wire.path }, (again) => decodeTypedValues(again, parts, tensor, byteLength));
   const data: TensorData = { name, dtype, shape, byteLength, source: lazyBytes(make) };
   return { parts, data, payload: undefined, external: undefined };
 }

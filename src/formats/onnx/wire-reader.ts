@@ -3,12 +3,12 @@
  *
  * Wire format: https://protobuf.dev/programming-guides/encoding/ , primitives by the minimal reader of protobufjs. Lengths
  * are read as 64 bits: protobufjs alone would cut them to 32. Refused: truncation, field number 0, reserved wire types,
- * groups that do not match, nesting beyond `MAX_PROTOBUF_DEPTH`.
+ * groups that do not match, nesting beyond `MAX_PROTOBUF_DEPTH`, more messages or text than fit in memory.
  */
 
 import protobuf from "protobufjs/minimal.js";
 import { FormatError } from "../../core/errors.ts";
-import { MAX_ONNX_TEXT_BYTES, MAX_PROTOBUF_DEPTH } from "../../core/limits.ts";
+import { MAX_ONNX_MESSAGES, MAX_ONNX_TEXT_BYTES, MAX_PROTOBUF_DEPTH } from "../../core/limits.ts";
 import { decodeText } from "./text.ts";
 import {
   END_GROUP,
@@ -25,6 +25,8 @@ import {
 const WINDOW_BYTES = 32 * 1024;
 /** The longest primitive: a varint of 64 bits. */
 const MAX_PRIMITIVE_BYTES = 10;
+/** What a text takes in memory besides its characters: a two-byte field must not become an unbounded list. */
+const TEXT_OVERHEAD_BYTES = 16;
 
 export class WireReader {
   readonly path: string;
@@ -33,6 +35,8 @@ export class WireReader {
   readonly #source: RandomAccess;
   #window: protobuf.Reader = protobuf.Reader.create(new Uint8Array());
   #windowStart = 0;
+  #messages = 0;
+  #textBytes = 0;
 
   constructor(source: RandomAccess) {
     this.path = source.path;
@@ -56,6 +60,8 @@ export class WireReader {
   child({ tag, tagStart, start, end, message }: Field): Span {
     const depth = message.depth + 1;
     if (depth > MAX_PROTOBUF_DEPTH) throw this.#invalid(tagStart, `nested deeper than ${MAX_PROTOBUF_DEPTH} messages`);
+    this.#messages++;
+    if (this.#messages > MAX_ONNX_MESSAGES) throw this.#tooLarge(`more than ${MAX_ONNX_MESSAGES} messages`);
     return { field: tag >>> 3, tagStart, start, end, parent: message, depth };
   }
 
@@ -76,12 +82,8 @@ export class WireReader {
   }
 
   text(field: Field): string {
-    const length = field.end - field.start;
-    if (length > MAX_ONNX_TEXT_BYTES) {
-      throw new FormatError("HEADER_TOO_LARGE", `a text of ${length} bytes, expected at most ${MAX_ONNX_TEXT_BYTES}`, {
-        file: this.path,
-      });
-    }
+    this.#textBytes += field.end - field.start + TEXT_OVERHEAD_BYTES;
+    if (this.#textBytes > MAX_ONNX_TEXT_BYTES) throw this.#tooLarge(`more than ${MAX_ONNX_TEXT_BYTES} bytes of text`);
     return decodeText(this.bytes(field.start, field.end));
   }
 
@@ -211,6 +213,10 @@ export class WireReader {
 
   #truncated(at: number, limit: number): FormatError {
     return this.#invalid(at, `a field that reaches beyond its message, which ends at byte ${limit}`);
+  }
+
+  #tooLarge(problem: string): FormatError {
+    return new FormatError("HEADER_TOO_LARGE", `the model holds ${problem}`, { file: this.path });
   }
 
   #invalid(at: number, problem: string, cause?: unknown): FormatError {

@@ -116,7 +116,8 @@ function parseEntry(name: string, value: JsonValue, file: string, oddities: Head
     const problem = `data_offsets must be whole numbers [begin, end] with begin <= end up to 2^53 - 1, got ${got}`;
     throw invalid("INVALID_OFFSETS", name, problem, file);
   }
-  const tensor = { name, dtype, shape, begin, end };
+  // A copy is as long as it must be; a list that grew item by item keeps room for 17, which counts for a million tensors.
+  const tensor = { name, dtype, shape: shape.slice(), begin, end };
   checkSize(tensor, file);
   oddities.look(name, entry);
   return tensor;

@@ -4,20 +4,26 @@
  * Needs the whole tensor in f64; the factors are applied like any low-rank delta.
  */
 
+import { NonFiniteError } from "../../core/errors.ts";
 import { oloraFactors, pissaFactors } from "../../core/linear-algebra/initialisation.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 import type { PrepareStep } from "./tile.ts";
 
-export const prepareResidual: PrepareStep<"residual"> = async (step, { gemm, rows, columns, forEachTile }) => {
+/** @throws {NonFiniteError} naming the tensor: no decomposition is defined for NaN and infinity */
+export const prepareResidual: PrepareStep<"residual"> = async (step, { gemm, source, rows, columns, forEachTile }) => {
   const weights = new Float64Array(rows * columns);
+  let nonFinite = 0;
   await forEachTile(async (tile) => {
     for (let row = 0; row < tile.rows; row++) {
       for (let column = 0; column < columns; column++) {
         const value = tile.values[row * columns + column] ?? 0;
+        if (!Number.isFinite(value)) nonFinite++;
         const [i, j] = [tile.rowStart + row, column];
         weights[step.transposed ? j * rows + i : i * columns + j] = value;
       }
     }
   });
+  if (nonFinite > 0) throw notDecomposable(source, nonFinite, rows * columns);
   const [outputs, inputs] = step.transposed ? [columns, rows] : [rows, columns];
   const factors =
     step.initialisation === "pissa"
@@ -37,6 +43,14 @@ export const prepareResidual: PrepareStep<"residual"> = async (step, { gemm, row
     await gemm.accumulate({ m: tile.rows, n: columns, k, left: left32, right: right32, target: tile.values });
   };
 };
+
+function notDecomposable({ name, source }: TensorData, count: number, total: number): NonFiniteError {
+  return new NonFiniteError(`${count} of ${total} weights are not finite, what the initialisation took is undefined`, {
+    subject: name,
+    hint: "the base itself holds NaN or infinity there",
+    ...(source.kind === "file" && { file: source.path }),
+  });
+}
 
 function transposed(values: Float64Array, rows: number, columns: number): Float64Array {
   const out = new Float64Array(values.length);

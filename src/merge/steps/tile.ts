@@ -5,6 +5,7 @@
 import type { Step } from "../../adapters/edit.ts";
 import type { MatrixLoader } from "../../adapters/load-matrix.ts";
 import type { Gemm } from "../../engine/gemm.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 
 /** Some rows of the storage view of one tensor. */
 export interface Tile {
@@ -21,6 +22,8 @@ export type ReadyStep = (tile: Tile) => Promise<void>;
 export interface StepContext {
   readonly gemm: Gemm;
   readonly loader: MatrixLoader;
+  /** The tensor before the steps, for errors. */
+  readonly source: TensorData;
   /** Of the tensor's storage view. */
   readonly rows: number;
   readonly columns: number;

@@ -28,7 +28,8 @@ export const readLora: ModuleReader = (entry, context) => {
   const { module } = entry.place;
   const adapted = context.parameterOf(entry);
   const parameter = adapted?.name;
-  const { rank, alpha } = rankAndAlpha(config, patternName(entry, adapted));
+  const settingsName = patternName(entry, adapted);
+  const { rank, alpha } = rankAndAlpha(config, settingsName);
   const factors =
     entry.factors.has("lora_embedding_A") || entry.factors.has("lora_embedding_B")
       ? takeEmbedding(entry, context)
@@ -46,6 +47,7 @@ export const readLora: ModuleReader = (entry, context) => {
     name: module,
     // A 2-D parameter named `weight` is the weight of an ordinary layer.
     ...(parameter === undefined || (kind === "linear" && parameter === "weight") ? {} : { parameter }),
+    ...(settingsName === module ? {} : { settingsName }),
     kind,
     delta: { kind: "lora", down: factors.down, up },
     rank,
@@ -54,7 +56,7 @@ export const readLora: ModuleReader = (entry, context) => {
     ...(magnitude === undefined ? {} : { magnitude }),
     ...(bias === undefined ? {} : { bias }),
     ...(residual === undefined ? {} : { residual }),
-    ...(kind === "experts" ? { expertLayout: { order: context.expertOrder, swapped: config.swappedExperts } } : {}),
+    ...(kind === "experts" ? { expertLayout: { order: "rank-major", swapped: config.swappedExperts } } : {}),
   };
 };
 

@@ -2,7 +2,7 @@
  * What the readers of single adapter types share: how they are called, and the rank and alpha of a module.
  */
 
-import type { AdapterModule, ExpertOrder } from "../../adapter.ts";
+import type { AdapterModule } from "../../adapter.ts";
 import type { PeftConfig } from "./config.ts";
 import type { ModuleEntry } from "./entries.ts";
 import type { Problems } from "./problems.ts";
@@ -13,7 +13,6 @@ export interface ReadContext {
   readonly problems: Problems;
   /** The parameter that an entry adapts instead of the weight of its module. */
   readonly parameterOf: (entry: ModuleEntry) => AdaptedParameter | undefined;
-  readonly expertOrder: ExpertOrder;
 }
 
 /** Turns the factors of one module into a module: `empty` when they have rank 0, `undefined` after a problem was added. */

@@ -8,7 +8,7 @@
 import { FileError, FormatError } from "../../../core/errors.ts";
 import type { TensorStore } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
-import type { AdapterFiles, AdapterOptions, LayoutReader } from "../layout-reader.ts";
+import type { AdapterFiles, LayoutReader } from "../layout-reader.ts";
 import { readAdaLora } from "./adalora.ts";
 import { type PeftConfig, readPeftConfig } from "./config.ts";
 import { type ModuleEntry, sortTensors } from "./entries.ts";
@@ -31,7 +31,7 @@ import { peftWarnings } from "./warnings.ts";
  * @throws {UnsupportedError} UNSUPPORTED_ADAPTER, UNSUPPORTED_PATTERN, UNSUPPORTED_DTYPE
  * @throws {MismatchError} ADAPTER_MISMATCH, ADAPTER_INCOMPLETE, RANK_MISMATCH with all misfits
  */
-function read({ path, store, settings }: AdapterFiles, options: AdapterOptions): Adapter {
+function read({ path, store, settings }: AdapterFiles): Adapter {
   if (settings === undefined) {
     throw new FileError("FILE_NOT_FOUND", "no adapter_config.json beside the weights, which are of PEFT's layout", {
       file: store.path,
@@ -48,7 +48,6 @@ function read({ path, store, settings }: AdapterFiles, options: AdapterOptions):
     config,
     problems,
     parameterOf: (entry) => parameters.get(entry),
-    expertOrder: options.expertOrder ?? "rank-major",
   };
   const { modules, empty } = readModules(entries.modules, context);
   const placed = placeParameters(modules, entries.parameters, problems);

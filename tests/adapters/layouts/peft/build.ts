@@ -27,8 +27,7 @@ export function readAdapter(settings: unknown, tensors: Shapes | readonly Tensor
     : Object.entries(tensors as Shapes).map(([name, shape]) => tensor(name, shape));
   const text = typeof settings === "string" ? settings : JSON.stringify(settings);
   const path = "adapter/adapter_config.json";
-  return peftReader.read(
-    {
+  return peftReader.read({
       path: "adapter",
       store: {
         path: "adapter/adapter_model.safetensors",
@@ -38,9 +37,7 @@ export function readAdapter(settings: unknown, tensors: Shapes | readonly Tensor
         warnings: [],
       },
       settings: { path, values: parseJsonObject(new TextEncoder().encode(text), { file: path }), identity: IDENTITY },
-    },
-    {},
-  );
+    });
 }
 
 /** A pair of LoRA factors for a linear layer of 8 inputs and 6 outputs. */

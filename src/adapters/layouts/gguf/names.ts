@@ -1,0 +1,104 @@
+/**
+ * Tensor names of llama.cpp → module paths of Hugging Face, by `general.architecture` (llama.cpp `gguf-py`
+ * tensor_mapping.py). Architectures whose converter changes the weights of adapted layers in other ways are not here.
+ */
+
+import type { AdapterModule } from "../../adapter.ts";
+
+export interface GgufModule {
+  readonly name: string;
+  readonly isEmbedding: boolean;
+  readonly interleavedHeads: AdapterModule["interleavedHeads"];
+}
+
+interface NameTable {
+  /** Path of the layers, to which the number is added. */
+  readonly layers: string;
+  /** Inside a layer. */
+  readonly inside: ReadonlyMap<string, string>;
+  readonly outside: ReadonlyMap<string, string>;
+  /** The converter reorders the rows of queries and keys. */
+  readonly reordersHeads: boolean;
+}
+
+const LLAMA: NameTable = {
+  layers: "model.layers",
+  inside: new Map([
+    ["attn_q", "self_attn.q_proj"],
+    ["attn_k", "self_attn.k_proj"],
+    ["attn_v", "self_attn.v_proj"],
+    ["attn_output", "self_attn.o_proj"],
+    ["ffn_gate", "mlp.gate_proj"],
+    ["ffn_up", "mlp.up_proj"],
+    ["ffn_down", "mlp.down_proj"],
+  ]),
+  outside: new Map([
+    ["token_embd", "model.embed_tokens"],
+    ["output", "lm_head"],
+  ]),
+  reordersHeads: true,
+};
+
+const QWEN: NameTable = { ...LLAMA, reordersHeads: false };
+
+const PHI3: NameTable = {
+  ...QWEN,
+  inside: new Map([
+    ["attn_qkv", "self_attn.qkv_proj"],
+    ["attn_output", "self_attn.o_proj"],
+    ["ffn_up", "mlp.gate_up_proj"],
+    ["ffn_down", "mlp.down_proj"],
+  ]),
+};
+
+const GPT2: NameTable = {
+  layers: "transformer.h",
+  inside: new Map([
+    ["attn_qkv", "attn.c_attn"],
+    ["attn_output", "attn.c_proj"],
+    ["ffn_up", "mlp.c_fc"],
+    ["ffn_down", "mlp.c_proj"],
+  ]),
+  outside: new Map([
+    ["token_embd", "transformer.wte"],
+    ["output", "lm_head"],
+  ]),
+  reordersHeads: false,
+};
+
+const TABLES: ReadonlyMap<string, NameTable> = new Map([
+  ["llama", LLAMA],
+  ["qwen2", QWEN],
+  ["qwen3", QWEN],
+  ["gemma", QWEN],
+  ["gemma2", QWEN],
+  ["gemma3", QWEN],
+  ["phi3", PHI3],
+  ["gpt2", GPT2],
+]);
+
+/** The architectures whose names are known. */
+export const GGUF_ARCHITECTURES: readonly string[] = [...TABLES.keys()];
+
+/**
+ * The module behind a tensor name without `.weight`, e.g. `blk.0.attn_q`; `undefined` when the architecture has none.
+ *
+ * @param architecture one of `GGUF_ARCHITECTURES`
+ */
+export function ggufModule(architecture: string, tensor: string): GgufModule | undefined {
+  const table = TABLES.get(architecture);
+  const [, layer, inner = ""] = /^blk\.(\d+)\.(\w+)$/.exec(tensor) ?? [];
+  if (layer === undefined) {
+    const name = table?.outside.get(tensor);
+    if (name === undefined) return undefined;
+    return { name, isEmbedding: tensor === "token_embd", interleavedHeads: undefined };
+  }
+  const path = table?.inside.get(inner);
+  if (table === undefined || path === undefined) return undefined;
+  const heads = inner === "attn_q" ? "query" : inner === "attn_k" ? "key" : undefined;
+  return {
+    name: `${table.layers}.${layer}.${path}`,
+    isEmbedding: false,
+    interleavedHeads: table.reordersHeads ? heads : undefined,
+  };
+}

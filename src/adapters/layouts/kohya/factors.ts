@@ -1,0 +1,49 @@
+/**
+ * What the tensors of one module are called by kohya's sd-scripts and by LyCORIS, and which of them make up an algorithm.
+ */
+
+/** Ends of tensor names, after the module and a dot. */
+export const FACTORS = [
+  "lora_down.weight",
+  "lora_up.weight",
+  "lora_mid.weight",
+  "lora_up.bias",
+  "alpha",
+  "dora_scale",
+  "hada_w1_a",
+  "hada_w1_b",
+  "hada_w2_a",
+  "hada_w2_b",
+  "hada_t1",
+  "hada_t2",
+  "lokr_w1",
+  "lokr_w1_a",
+  "lokr_w1_b",
+  "lokr_w2",
+  "lokr_w2_a",
+  "lokr_w2_b",
+  "lokr_t2",
+  "diff",
+  "diff_b",
+  "w_norm",
+  "b_norm",
+  "weight",
+  "on_input",
+] as const;
+export type LycorisFactor = (typeof FACTORS)[number];
+
+/** Tensors of algorithms that are refused, by how their names go on after the module. */
+export const REFUSED: ReadonlyMap<string, string> = new Map([
+  ["oft_blocks", "OFT rotates the weights, which is not read"],
+  ["oft_diag", "OFT rotates the weights, which is not read"],
+  ["rescale", "OFT and BOFT rotate the weights, which is not read"],
+  ["a1.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
+  ["a2.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
+  ["b1.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
+  ["b2.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
+  ["bm.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
+  ["bias_indices", "sparse biases of early LoCon are not read"],
+  ["bias_values", "sparse biases of early LoCon are not read"],
+  ["bias_size", "sparse biases of early LoCon are not read"],
+  ["scalar", "LyCORIS multiplies scalars into the factors before it saves; a loose one is from an unfinished run"],
+]);
