@@ -32,7 +32,11 @@ export function vocabularyProblems({ input, output }: EmbeddingEnds, base: Tenso
 }
 
 /** Rows of the embedding in the plan, when they are not those of the base. */
-export function changedVocabulary({ input, output }: EmbeddingEnds, base: Tensors, planned: Tensors): number | undefined {
+export function changedVocabulary(
+  { input, output }: EmbeddingEnds,
+  base: Tensors,
+  planned: Tensors,
+): number | undefined {
   for (const name of [input, output]) {
     const [before, after] = [base.get(name ?? ""), planned.get(name ?? "")];
     if (before !== undefined && after !== undefined && rowsOf(before) !== rowsOf(after)) return rowsOf(after);

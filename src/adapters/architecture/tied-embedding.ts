@@ -2,13 +2,16 @@
  * Whether a model computes its input embedding and its output head from one tensor, and what both ends are called.
  *
  * `tie_word_embeddings` of config.json, else the default of the model type in transformers 5.23, else what the files
- * hold. transformers does not tie two ends that are stored with different numbers, whatever the config says.
+ * hold: a language model without a head can only be tied. transformers does not tie two ends that are stored with
+ * different numbers, whatever the config says. Of an encoder-decoder made of two models the decoder decides.
  */
 
 import type { JsonObject } from "../../core/json.ts";
 import { sameShape } from "../../core/shape.ts";
 import type { Model } from "../../formats/model.ts";
 import { sameNumbers } from "../same-numbers.ts";
+import { modelTypes } from "./model-types.ts";
+import { tiesByDefault } from "./tied-types.ts";
 
 /** Names of the two ends, as the base stores them or would. */
 export interface TiedEmbedding {
@@ -21,6 +24,8 @@ export interface EmbeddingEnds {
   readonly input: string | undefined;
   readonly output: string;
   readonly outputIsStored: boolean;
+  /** Names that the bias of the output end may have. */
+  readonly outputBiases: readonly string[];
 }
 
 /** The first that ends the name of a stored matrix; encoder-decoder models share `shared`. */
@@ -61,32 +66,39 @@ const OUTPUT_NAMES: readonly (readonly [name: string, types: readonly string[]])
   ],
 ];
 
-/** Types of language models that tie where config.json is silent; every other known type does not. */
-const TIED_TYPES: ReadonlySet<string> = new Set(
-  (
-    "albert aya_vision bart bert bert-generation big_bird bigbird_pegasus biogpt blenderbot blenderbot-small blip bloom " +
-    "camembert cohere cohere2 cohere2_moe cohere2_vision convbert cpmant ctrl data2vec-text deberta deberta-v2 " +
-    "deepseek_vl deepseek_vl_hybrid distilbert electra ernie ernie4_5 ernie4_5_moe ernie4_5_vl_moe esm falcon " +
-    "falcon_mamba flaubert florence2 fnet funnel gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text gemma4 " +
-    "gemma4_text gemma4_unified glmasr got_ocr2 gpt-sw3 gpt2 gpt_bigcode gpt_neo gpt_neox_japanese granite_speech " +
-    "hunyuan_vl ibert internvl janus jetmoe kosmos-2 kosmos-2.5 layoutlm led lfm2 lfm2_moe lfm2_vl lfm3 longformer " +
-    "longt5 luke m2m_100 mamba marian mbart megatron-bert minicpm3 mistral3 mobilebert modernbert modernbert-decoder " +
-    "moonshine mpnet mpt mra mt5 mvp nllb-moe nomic_bert nystromformer openai-gpt opt ovis2 paddleocr_vl paligemma " +
-    "pegasus pegasus_x plbart pop2piano prophetnet qwen2_5_omni_text qwen3_asr qwen3_vl_moe_text recurrent_gemma " +
-    "roberta roberta-prelayernorm roformer seamless_m4t seamless_m4t_v2 shieldgemma2 smollm3 squeezebert starcoder2 " +
-    "switch_transformers t5 t5gemma t5gemma2 tapas trocr udop umt5 vaultgemma voxtral_realtime whisper xglm xlm " +
-    "xlm-roberta xlm-roberta-xl xlnet xmod yoso youtu zamba zamba2"
-  ).split(" "),
-);
+/** Types that join two models, whose decoder has both ends under `decoder.`. */
+const JOINED_TYPES = ["encoder-decoder", "vision-encoder-decoder", "speech-encoder-decoder"];
+
+/** Architectures that have a head over the vocabulary. */
+const WITH_HEAD = /(?:ForCausalLM|ForConditionalGeneration|LMHeadModel)$/;
+
+/** The part of a model that reads and writes tokens. */
+interface LanguagePart {
+  readonly config: JsonObject | undefined;
+  readonly types: ReadonlySet<string>;
+  /** What its names start with. */
+  readonly scope: string;
+}
+
+function languagePart(config: JsonObject | undefined, types: ReadonlySet<string>): LanguagePart {
+  const decoder = config?.get("decoder");
+  if (!(decoder instanceof Map) || !JOINED_TYPES.some((type) => types.has(type))) return { config, types, scope: "" };
+  return { config: decoder as JsonObject, types: modelTypes(decoder as JsonObject), scope: "decoder." };
+}
 
 /** Where the two ends of a model are, or would be. */
-export function embeddingEnds(model: Model, types: ReadonlySet<string>): EmbeddingEnds {
-  const names = [...model.store.tensors.values()].filter(({ shape }) => shape.length === 2).map(({ name }) => name);
+export function embeddingEnds(model: Model, allTypes: ReadonlySet<string>): EmbeddingEnds {
+  const { types, scope } = languagePart(model.config, allTypes);
+  const matrices = [...model.store.tensors.values()].filter(({ shape }) => shape.length === 2);
+  const names = matrices.map(({ name }) => name).filter((name) => name.startsWith(scope));
   const input = INPUT_NAMES.map((end) => shortestWithEnd(names, end)).find((name) => name !== undefined);
   const ending = OUTPUT_NAMES.find(([, owners]) => owners.some((type) => types.has(type)))?.[0] ?? DEFAULT_OUTPUT;
   const stored = shortestWithEnd(names, ending) ?? shortestWithEnd(names, DEFAULT_OUTPUT);
-  const output = stored ?? `${wrapperOf(input)}${ending}`;
-  return { input, output, outputIsStored: stored !== undefined };
+  const output = stored ?? `${scope === "" ? wrapperOf(input) : scope}${ending}`;
+  const stem = output.slice(0, -"weight".length);
+  // BERT's decoder takes its bias from the module around it.
+  const outputBiases = [`${stem}bias`, `${stem.replace(/decoder\.$/, "")}bias`];
+  return { input, output, outputIsStored: stored !== undefined, outputBiases };
 }
 
 /** The tie of a model; `undefined` when its ends are two tensors or one of them is missing for good. */
@@ -99,9 +111,7 @@ export function tiedEmbedding(
   const { input: storedInput, output, outputIsStored } = ends;
   // A head may be the only end that is stored.
   const input = storedInput ?? (outputIsStored ? inputFor(output) : undefined);
-  if (input === undefined || !configTies(model.config, types, input, storedInput === undefined || !outputIsStored)) {
-    return undefined;
-  }
+  if (input === undefined || !isTied(model, types, input, ends)) return undefined;
   const [first, second] = [tensors.get(input), tensors.get(output)];
   if (first !== undefined && second !== undefined) {
     if (!sameShape(first.shape, second.shape) || !sameNumbers(first, second)) return undefined;
@@ -109,12 +119,9 @@ export function tiedEmbedding(
   return { input, output };
 }
 
-function configTies(
-  config: JsonObject | undefined,
-  types: ReadonlySet<string>,
-  input: string,
-  oneEndOnly: boolean,
-): boolean {
+function isTied(model: Model, allTypes: ReadonlySet<string>, input: string, ends: EmbeddingEnds): boolean {
+  const oneEndOnly = ends.input === undefined || !ends.outputIsStored;
+  const { config, types } = languagePart(model.config, allTypes);
   // Without a config only the names of decoders speak for a head that is missing because it is tied.
   if (config === undefined) return oneEndOnly && /(?:^|\.)(?:embed_tokens|wte)\.weight$/.test(input);
   const inner = ["text_config", "thinker_config", "llm_config", "decoder"].map((key) => config.get(key));
@@ -122,13 +129,22 @@ function configTies(
   const said = objects.map((object) => object.get("tie_word_embeddings")).filter((value) => typeof value === "boolean");
   // Versions of transformers differ in whose word counts; a missing end settles it.
   if (said.length > 0) return said[0] === true || (oneEndOnly && said.includes(true));
-  return [...types].some((type) => TIED_TYPES.has(type));
+  return tiesByDefault(types) || lacksHead(model, input, ends);
 }
 
-/** `language_model.model.embed_tokens.weight` → `language_model.`: the head lies beside the inner `model`. */
-function wrapperOf(input: string | undefined): string {
-  const at = input?.indexOf(".model.embed_tokens.weight") ?? -1;
-  return input === undefined || at < 0 ? "" : input.slice(0, at + 1);
+/** A language model by its architecture, and nothing in the files but its embedding has the embedding's shape. */
+function lacksHead({ config, store }: Model, input: string, { outputIsStored }: EmbeddingEnds): boolean {
+  const architectures = config?.get("architectures");
+  const hasHead = Array.isArray(architectures) && architectures.some((name) => WITH_HEAD.test(String(name)));
+  const embedding = store.tensors.get(input);
+  if (!hasHead || outputIsStored || embedding === undefined) return false;
+  const alike = [...store.tensors.values()].filter(({ shape }) => sameShape(shape, embedding.shape));
+  return alike.length === 1;
+}
+
+/** The head lies beside the inner `model`: `language_model.model.embed_tokens.weight` → `language_model.`. */
+function wrapperOf(input = ""): string {
+  return /^(.*\.)(?:(?:model|transformer)\.(?:decoder\.)?\w+|shared)\.weight$/.exec(input)?.[1] ?? "";
 }
 
 function inputFor(output: string): string | undefined {

@@ -28,16 +28,16 @@ export function readAdapter(settings: unknown, tensors: Shapes | readonly Tensor
   const text = typeof settings === "string" ? settings : JSON.stringify(settings);
   const path = "adapter/adapter_config.json";
   return peftReader.read({
-      path: "adapter",
-      store: {
-        path: "adapter/adapter_model.safetensors",
-        tensors: new Map(list.map((entry) => [entry.name, entry])),
-        metadata: new Map(),
-        files: [IDENTITY],
-        warnings: [],
-      },
-      settings: { path, values: parseJsonObject(new TextEncoder().encode(text), { file: path }), identity: IDENTITY },
-    });
+    path: "adapter",
+    store: {
+      path: "adapter/adapter_model.safetensors",
+      tensors: new Map(list.map((entry) => [entry.name, entry])),
+      metadata: new Map(),
+      files: [IDENTITY],
+      warnings: [],
+    },
+    settings: { path, values: parseJsonObject(new TextEncoder().encode(text), { file: path }), identity: IDENTITY },
+  });
 }
 
 /** A pair of LoRA factors for a linear layer of 8 inputs and 6 outputs. */
