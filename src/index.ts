@@ -31,3 +31,4 @@ export {
   type VerifyReport,
   verify,
 } from "./merge/index.ts";
+export { type RescaleOptions, type RescaleReport, rescale } from "./rescale/index.ts";

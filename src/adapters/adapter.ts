@@ -44,6 +44,19 @@ export type Delta =
    * W ∘ (1 + vector), LyCORIS' form, whose versions do not agree on the bias.
    */
   | { readonly kind: "ia3"; readonly vector: TensorData; readonly feedforward: boolean; readonly aboutOne?: true }
+  /**
+   * VeRA (arXiv 2310.11454): diag(outputs) · up[:out] · diag(ranks) · down[:, :in], projections [rank, ≥ in] and [≥ out, rank]
+   * that all modules share.
+   */
+  | {
+      readonly kind: "vera";
+      readonly down: TensorData;
+      readonly up: TensorData;
+      /** [rank] */
+      readonly ranks: TensorData;
+      /** [out] */
+      readonly outputs: TensorData;
+    }
   /** The whole change, of the shape of the parameter. */
   | { readonly kind: "full"; readonly values: TensorData };
 

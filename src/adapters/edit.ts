@@ -9,7 +9,7 @@
 import type { TensorData } from "../formats/tensor-store.ts";
 import type { MatrixView } from "./matrix.ts";
 
-/** W[rowStart…, columnStart…] += scale · left [m, k] · diag(diagonal) · right [k, n]. */
+/** W[rowStart…, columnStart…] += scale · diag(rowFactors) · left [m, k] · diag(diagonal) · right [k, n] · diag(columnFactors). */
 export interface LowRankStep {
   readonly kind: "low-rank";
   readonly scale: number;
@@ -19,6 +19,10 @@ export interface LowRankStep {
   readonly right: MatrixView;
   /** [k] */
   readonly diagonal?: TensorData;
+  /** [m] */
+  readonly rowFactors?: TensorData;
+  /** [n] */
+  readonly columnFactors?: TensorData;
 }
 
 /** W += scale · (left1 · right1) ∘ (left2 · right2). */

@@ -77,6 +77,15 @@ export function parseCount(text: string): number {
   return value;
 }
 
+/** A number above 0. */
+export function parseAlpha(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError("expected a number above 0");
+  }
+  return value;
+}
+
 /** `2/8`: the second of eight parts. */
 export function parsePart(text: string): { readonly index: number; readonly count: number } {
   const match = /^(\d+)\/(\d+)$/.exec(text);

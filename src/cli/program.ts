@@ -8,6 +8,7 @@ import { escapeLines } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
+import { addRescaleCommand } from "./commands/rescale.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 import { EXIT, reportFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
@@ -70,6 +71,7 @@ function createProgram(io: Io, json: boolean): Command {
       writeErr: (text) => void (json || io.stderr.write(escapeLines(text))),
     });
   addMergeCommand(program, io);
+  addRescaleCommand(program, io);
   addVerifyCommand(program, io);
   addInspectCommand(program, io);
   return program;

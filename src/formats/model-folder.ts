@@ -70,15 +70,18 @@ export function listFolder(folder: string): string[] {
  * The small files to carry over, by name, and a warning that names what stays behind.
  *
  * @param weights names of the index and weights files, which need no mention
+ * @param also names that travel besides those of every model
  */
 export function collectSmallFiles(
   folder: string,
   weights: ReadonlySet<string>,
+  also: ReadonlySet<string> = new Set(),
 ): { files: Map<string, string>; warnings: string[] } {
   const files = new Map<string, string>();
   const left: string[] = [];
   for (const name of listWithFolders(folder)) {
-    const path = SMALL_FILES.some((pattern) => pattern.test(name)) ? resolveInFolder(folder, name) : undefined;
+    const isSmall = also.has(name) || SMALL_FILES.some((pattern) => pattern.test(name));
+    const path = isSmall ? resolveInFolder(folder, name) : undefined;
     const status = path === undefined ? undefined : statSync(path);
     if (path !== undefined && status?.isFile() && status.size <= MAX_SMALL_FILE_BYTES) files.set(name, path);
     else if (!UNREMARKABLE.has(name) && !weights.has(name)) left.push(escapeText(name));

@@ -45,12 +45,14 @@ function applyToRow({ values, sizes }: Row, row: number, step: Step, loader: Mat
       if (own < 0 || own >= step.left.rows) return 0;
       const left = loader.rows(step.left, own, 1);
       const right = loader.matrix(step.right);
-      const diagonal = step.diagonal === undefined ? undefined : loader.vector(step.diagonal);
+      const [diagonal, rowFactors, columnFactors] = [step.diagonal, step.rowFactors, step.columnFactors].map(
+        (tensor) => (tensor === undefined ? undefined : loader.vector(tensor)),
+      );
       const width = step.right.columns;
       for (let k = 0; k < left.length; k++) {
-        const factor = step.scale * (left[k] ?? 0) * (diagonal?.[k] ?? 1);
+        const factor = step.scale * (left[k] ?? 0) * (diagonal?.[k] ?? 1) * (rowFactors?.[own] ?? 1);
         for (let column = 0; column < width; column++) {
-          add(step.columnStart + column, factor * (right[k * width + column] ?? 0));
+          add(step.columnStart + column, factor * (right[k * width + column] ?? 0) * (columnFactors?.[column] ?? 1));
         }
       }
       return left.length;

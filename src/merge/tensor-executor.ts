@@ -41,6 +41,7 @@ export function tileMemoryBytes(elements: number): number {
 }
 
 export class TensorExecutor {
+  readonly #checkpoint: () => void;
   readonly #kernels: Kernels;
   readonly #gemm: Gemm;
   /** Loads factors through this executor's kernels. */
@@ -50,7 +51,9 @@ export class TensorExecutor {
   readonly #values: Float32Array;
   readonly #before: Float32Array;
 
-  constructor(kernels: Kernels, gemm: Gemm, elements: number) {
+  /** @param checkpoint called before each tile; may throw to end the job */
+  constructor(kernels: Kernels, gemm: Gemm, elements: number, checkpoint: () => void) {
+    this.#checkpoint = checkpoint;
     this.#kernels = kernels;
     this.#gemm = gemm;
     this.loader = new MatrixLoader(kernels);
@@ -100,6 +103,7 @@ export class TensorExecutor {
     const widest = Math.max(4, width, floatBytes(floatDtypeOf(job.source, job.dtype)));
     const rowsOfTile = Math.max(1, Math.floor((this.#elements * 4) / widest / job.columns));
     for (let row = rowStart; row < rowEnd; row += rowsOfTile) {
+      this.#checkpoint();
       const rows = Math.min(rowsOfTile, rowEnd - row);
       const count = rows * job.columns;
       const raw = this.#bytes.subarray(0, count * width);

@@ -19,6 +19,7 @@ const CLASSES = [
   errors.FileError,
   errors.NonFiniteError,
   errors.MemoryError,
+  errors.InterruptedError,
 ] as const;
 
 /** What a worker sends of an error; a full heap or buffer becomes a `MemoryError`. */

@@ -29,17 +29,22 @@ export type JobDone = {
 
 type OnJobResult = (done: JobDone) => void;
 
+/** How long a thread may take to reach its next tile before it is ended where it is. */
+const GRACE_MS = 1500;
+
 export class WorkerPool {
   readonly #workers: Worker[] = [];
+  /** What each thread has been given; settles when it has answered or ended. */
+  readonly #answers = new Map<Worker, Promise<unknown>>();
   /** A thread that has ended answers nothing, so nothing may wait for it. */
   readonly #ended = new WeakSet<Worker>();
   readonly #settings: WorkerSettings;
   readonly #count: number;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(count: number, settings: WorkerSettings, signal: AbortSignal | undefined) {
+  constructor(count: number, settings: Omit<WorkerSettings, "stop">, signal: AbortSignal | undefined) {
     this.#count = count;
-    this.#settings = settings;
+    this.#settings = { ...settings, stop: new Int32Array(new SharedArrayBuffer(4)) };
     this.#signal = signal;
   }
 
@@ -63,8 +68,18 @@ export class WorkerPool {
     }
   }
 
+  /** Ends all threads, each between two tiles: one that is ended inside the engine would take the process with it. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()));
+    const workers = this.#workers.splice(0);
+    Atomics.store(this.#settings.stop, 0, 1);
+    let timer: NodeJS.Timeout | undefined;
+    const grace = new Promise((resolve) => {
+      timer = setTimeout(resolve, GRACE_MS);
+    });
+    await Promise.race([Promise.all(this.#answers.values()), grace]);
+    clearTimeout(timer);
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    Atomics.store(this.#settings.stop, 0, 0);
   }
 
   #start(): Worker {
@@ -77,14 +92,31 @@ export class WorkerPool {
     return worker;
   }
 
-  #send(worker: Worker, job: Job): Promise<JobResults[Job["kind"]]> {
+  /** The answer of one thread, or an `InterruptedError` as soon as the caller's signal comes. */
+  async #send(worker: Worker, job: Job): Promise<JobResults[Job["kind"]]> {
     const signal = this.#signal;
+    if (signal?.aborted) throw new InterruptedError();
+    const answer = this.#ask(worker, job);
+    this.#answers.set(
+      worker,
+      answer.catch(() => {}),
+    );
+    if (signal === undefined) return answer;
+    return new Promise((resolve, reject) => {
+      const onAbort = () => reject(new InterruptedError());
+      signal.addEventListener("abort", onAbort, { once: true });
+      const settle = () => signal.removeEventListener("abort", onAbort);
+      answer.then(resolve, reject).finally(settle);
+    });
+  }
+
+  #ask(worker: Worker, job: Job): Promise<JobResults[Job["kind"]]> {
+    if (this.#ended.has(worker)) return Promise.reject(new Error("a worker thread ended between two jobs"));
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         worker.off("message", onMessage);
         worker.off("error", onError);
         worker.off("exit", onExit);
-        signal?.removeEventListener("abort", onAbort);
         act();
       };
       const onMessage = (message: { result: JobResults[Job["kind"]]; error?: PackedError }) => {
@@ -93,14 +125,10 @@ export class WorkerPool {
       };
       const onError = (error: NodeJS.ErrnoException) => settle(() => reject(asMemoryError(error)));
       const onExit = (code: number) => settle(() => reject(new Error(`a worker thread ended with code ${code}`)));
-      const onAbort = () => settle(() => reject(new InterruptedError()));
       worker.on("message", onMessage);
       worker.on("error", onError);
       worker.on("exit", onExit);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      if (signal?.aborted) onAbort();
-      else if (this.#ended.has(worker)) settle(() => reject(new Error("a worker thread ended between two jobs")));
-      else worker.postMessage(job);
+      worker.postMessage(job);
     });
   }
 }

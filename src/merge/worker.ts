@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { createKernels } from "../core/cast/kernels.ts";
+import { InterruptedError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import type { DeviceName } from "../engine/device.ts";
 import { openEngine } from "../engine/engine.ts";
@@ -20,6 +21,8 @@ export interface WorkerSettings {
   readonly device: DeviceName;
   /** Elements of a tile; at least the longest row among the tensors with steps. */
   readonly tileElements: number;
+  /** Of shared memory: not 0 asks the thread to stop at the next tile. */
+  readonly stop: Int32Array;
 }
 
 /** What each kind of job answers. */
@@ -71,7 +74,12 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
 async function openExecutor(): Promise<TensorExecutor> {
   const engine = await openEngine({ device: settings.device, threads: 1 });
   const kernels = createKernels({ bytes: tileMemoryBytes(settings.tileElements) });
-  return new TensorExecutor(kernels, await openGemm(engine), settings.tileElements);
+  return new TensorExecutor(kernels, await openGemm(engine), settings.tileElements, checkStop);
+}
+
+/** @throws {InterruptedError} when the pool has asked to stop */
+function checkStop(): void {
+  if (Atomics.load(settings.stop, 0) !== 0) throw new InterruptedError();
 }
 
 function copy(job: CopyJob): undefined {
@@ -120,6 +128,7 @@ function compare({ source, merged }: CompareJob): RowsVerified {
 function forEachChunk(byteLength: number, visit: (bytes: Uint8Array, position: number) => void): void {
   chunk ??= new Uint8Array(CHUNK_BYTES);
   for (let position = 0; position < byteLength; position += CHUNK_BYTES) {
+    checkStop();
     visit(chunk.subarray(0, Math.min(CHUNK_BYTES, byteLength - position)), position);
   }
 }

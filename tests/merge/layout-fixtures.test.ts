@@ -109,3 +109,11 @@ if (refused.length > 0) {
     });
   });
 }
+
+test("a GGUF base is refused, and nothing is written", async () => {
+  const folder = temporaryFolder();
+  const path = join(FIXTURES, "gguf/llama/adapter.gguf");
+  const error = await errorOfBuilt(() => merge({ base: path, adapters: [{ path }], out: join(folder, "out") }));
+  expect(error.message).toContain("GGUF base");
+  expect(readdirSync(folder)).toEqual([]);
+});

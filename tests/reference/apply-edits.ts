@@ -45,14 +45,17 @@ function apply(step: Step, weights: Matrix): void {
     case "low-rank": {
       const left = matrixOf(step.left);
       const right = matrixOf(step.right);
-      const diagonal = step.diagonal === undefined ? undefined : numbersOf(step.diagonal);
+      const [diagonal, ofRows, ofColumns] = [step.diagonal, step.rowFactors, step.columnFactors].map((tensor) =>
+        tensor === undefined ? undefined : numbersOf(tensor),
+      );
       if (left.columns !== right.rows) throw new Error("inner dimensions differ");
       if (step.rowStart + left.rows > rows || step.columnStart + right.columns > columns) throw new Error("outside");
       for (let i = 0; i < left.rows; i++) {
         for (let j = 0; j < right.columns; j++) {
           let sum = 0;
           for (let k = 0; k < left.columns; k++) sum += at(left, i, k) * (diagonal?.[k] ?? 1) * at(right, k, j);
-          add(weights, step.rowStart + i, step.columnStart + j, step.scale * sum);
+          const factors = (ofRows?.[i] ?? 1) * (ofColumns?.[j] ?? 1);
+          add(weights, step.rowStart + i, step.columnStart + j, step.scale * factors * sum);
         }
       }
       return;

@@ -31,6 +31,7 @@ export interface EmbeddingEnds {
 /** The first that ends the name of a stored matrix; encoder-decoder models share `shared`. */
 const INPUT_NAMES = [
   "shared.weight",
+  "decoder.embed_tokens.weight",
   "embed_tokens.weight",
   "wte.weight",
   "embed_in.weight",
@@ -47,7 +48,7 @@ const DEFAULT_OUTPUT = "lm_head.weight";
 
 const OUTPUT_NAMES: readonly (readonly [name: string, types: readonly string[]])[] = [
   ["embed_out.weight", ["gpt_neox", "gpt_neox_japanese"]],
-  ["proj_out.weight", ["whisper", "moonshine", "moonshine_streaming"]],
+  ["proj_out.weight", ["whisper", "moonshine", "moonshine_streaming", "canary"]],
   ["head.weight", ["rwkv"]],
   ["output_projection.weight", ["biogpt", "trocr"]],
   ["lm_loss.weight", ["xlnet"]],
@@ -55,14 +56,16 @@ const OUTPUT_NAMES: readonly (readonly [name: string, types: readonly string[]])
   ["vocab_projector.weight", ["distilbert"]],
   ["generator_lm_head.weight", ["electra", "convbert"]],
   ["predictions.decoder.weight", ["albert"]],
+  ["lm_head.out_proj.weight", ["t5gemma", "t5gemma2"]],
+  ["text_decoder.cls.predictions.decoder.weight", ["blip"]],
   ["decoder.weight", ["modernbert", "modernbert-decoder"]],
   [
     "lm_head.decoder.weight",
-    ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "esm", "longformer", "mpnet", "ibert"],
+    "roberta xlm-roberta xlm-roberta-xl camembert esm longformer mpnet ibert gte jina_embeddings_v3".split(" "),
   ],
   [
     "cls.predictions.decoder.weight",
-    ["bert", "big_bird", "ernie", "megatron-bert", "mobilebert", "nystromformer", "tapas"],
+    "bert big_bird ernie megatron-bert mobilebert nystromformer tapas roc_bert visual_bert".split(" "),
   ],
 ];
 

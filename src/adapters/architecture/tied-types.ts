@@ -8,7 +8,7 @@ const TIED_TYPES: ReadonlySet<string> = new Set(
   (
     "albert aya_vision bart bert bert-generation big_bird bigbird_pegasus biogpt blenderbot blenderbot-small blip " +
     "blip-2 blip_text_model bloom camembert canary cohere cohere2 cohere2_moe cohere2_vision cohere_compass_text " +
-    "convbert cpmant csm ctrl data2vec-text deberta deberta-v2 deepseek_vl deepseek_vl_hybrid diffusion_gemma " +
+    "convbert cpmant ctrl data2vec-text deberta deberta-v2 deepseek_vl deepseek_vl_hybrid diffusion_gemma " +
     "diffusion_gemma_text distilbert electra ernie ernie4_5 ernie4_5_moe ernie4_5_vl_moe ernie4_5_vl_moe_text esm " +
     "falcon falcon_mamba flaubert florence2 fnet fun_asr_nano funnel gemma gemma2 gemma3 gemma3_text gemma3n " +
     "gemma3n_text gemma4 gemma4_assistant gemma4_text gemma4_unified gemma4_unified_assistant gemma4_unified_text " +

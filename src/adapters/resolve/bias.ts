@@ -6,8 +6,8 @@
 import { quote } from "../../core/text.ts";
 import type { AdapterModule } from "../adapter.ts";
 import type { Step, TensorEdit } from "../edit.ts";
+import { checkLength } from "./check-length.ts";
 import { findTarget, type ResolveContext } from "./context.ts";
-import { checkLength } from "./delta-steps.ts";
 import { isWhole, type Layer, storageView } from "./placement.ts";
 import { problem } from "./report.ts";
 

@@ -2,32 +2,19 @@
  * The delta of a module → steps on the tensors that hold its layer's weight.
  */
 
-import { elementCount, formatShape, sameShape } from "../../core/shape.ts";
+import { formatShape, sameShape } from "../../core/shape.ts";
 import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
-import type { LowRankStep, Step } from "../edit.ts";
-import { type MatrixView, sliceColumns, sliceRows, transpose } from "../matrix.ts";
+import type { Step } from "../edit.ts";
+import { checkLength } from "./check-length.ts";
 import { factorViews } from "./factor-views.ts";
 import { ia3Step } from "./ia3.ts";
+import { lowRankStep } from "./low-rank-step.ts";
 import { isWhole, type Layer, type Placement } from "./placement.ts";
 import { hadamardStep, kroneckerStep } from "./product-deltas.ts";
 import { problem } from "./report.ts";
-
-/** `left` [outputs, k] · `right` [k, inputs] of a layer, as a step on the tensor that holds a part of it. */
-export function lowRankStep(
-  placement: Placement,
-  up: MatrixView,
-  down: MatrixView,
-  scale: number,
-  diagonal?: TensorData,
-): LowRankStep {
-  const ownUp = sliceRows(up, placement.firstOutput, placement.outputs);
-  const ownDown = sliceColumns(down, placement.firstInput, placement.inputs);
-  const [left, right] = placement.transposed ? [transpose(ownDown), transpose(ownUp)] : [ownUp, ownDown];
-  const { rowStart, columnStart } = placement;
-  return { kind: "low-rank", scale, rowStart, columnStart, left, right, ...(diagonal && { diagonal }) };
-}
+import { veraStep } from "./vera.ts";
 
 /** What the module does to one part of its layer's weight. */
 export function weightSteps(module: AdapterModule, layer: Layer, placement: Placement, weight: number): Step[] {
@@ -39,6 +26,7 @@ export function weightSteps(module: AdapterModule, layer: Layer, placement: Plac
     if (!whole) throw problem(`${delta.kind} on a layer that the base stores in parts is not supported`);
     if (delta.kind === "ia3") return [ia3Step(delta, layer, placement, weight)];
     const scale = module.scale * weight;
+    if (delta.kind === "vera") return [veraStep(delta, module.rank, layer, placement, scale)];
     return [delta.kind === "loha" ? hadamardStep(delta, placement, scale) : kroneckerStep(delta, placement, scale)];
   }
   const { rank } = module;
@@ -92,10 +80,4 @@ function withoutOnes({ shape }: TensorData): readonly number[] {
 
 function checkRank(found: number, rank: number, { name, shape }: TensorData): void {
   if (found !== rank) throw problem(`expected rank ${rank}, got ${quote(name)} ${formatShape(shape)}`);
-}
-
-/** Number of elements, whatever the dimensions: `[out]`, `[1, out, 1, 1]`. */
-export function checkLength(tensor: TensorData, expected: number, what: string): void {
-  if (elementCount(tensor.shape) === expected) return;
-  throw problem(`expected ${expected} ${what}, got ${formatShape(tensor.shape)}`);
 }

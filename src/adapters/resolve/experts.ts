@@ -11,8 +11,8 @@ import type { AdapterModule, ExpertLayout } from "../adapter.ts";
 import type { TensorEdit } from "../edit.ts";
 import { matrixOf, sliceColumns, sliceRows } from "../matrix.ts";
 import { findTarget, notInBase, type ResolveContext } from "./context.ts";
-import { lowRankStep } from "./delta-steps.ts";
 import { isTurnedOnDisk, runsOnInputsFirst, singleExperts } from "./expert-names.ts";
+import { lowRankStep } from "./low-rank-step.ts";
 import type { Placement } from "./placement.ts";
 import { problem } from "./report.ts";
 

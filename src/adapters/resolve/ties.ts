@@ -62,7 +62,11 @@ function sameEdit(a: TensorEdit, b: TensorEdit): boolean {
 
 function sameStep(a: Step, b: Step | undefined): boolean {
   if (a.kind === "low-rank" && b?.kind === "low-rank") {
-    return a.scale === b.scale && sameMatrix(a.left, b.left) && sameMatrix(a.right, b.right);
+    const sameFactors =
+      sameTensor(a.diagonal, b.diagonal) &&
+      sameTensor(a.rowFactors, b.rowFactors) &&
+      sameTensor(a.columnFactors, b.columnFactors);
+    return a.scale === b.scale && sameFactors && sameMatrix(a.left, b.left) && sameMatrix(a.right, b.right);
   }
   if (a.kind === "replace-rows" && b?.kind === "replace-rows") {
     const sameIndices = a.indices.length === b.indices.length && a.indices.every((row, at) => row === b.indices[at]);

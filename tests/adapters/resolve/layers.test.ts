@@ -98,7 +98,7 @@ describe("HF Conv1D", () => {
 });
 
 describe("fused layers", () => {
-  const phi = { model_type: "phi3" };
+  const phi = { model_type: "phi3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 2 };
 
   it.each([
     ["q_proj", 8, 0],

@@ -81,6 +81,7 @@ const METHODS: Record<AdapterModule["delta"]["kind"], string> = {
   loha: "LoHa",
   lokr: "LoKr",
   ia3: "IA3",
+  vera: "VeRA",
   full: "full",
 };
 

@@ -2,7 +2,7 @@
  * adapter_config.json into what the tensors need: the type of the adapter, its ranks and alphas by module, its convention.
  *
  * Settings and their meaning: PEFT 0.21.2 (`LoraConfig`, `AdaLoraConfig`, `LoHaConfig`, `LoKrConfig`, `IA3Config`,
- * `TrainableTokensConfig`). Every setting is checked; what is unknown or not supported is refused (`unsupported.ts`).
+ * `VeraConfig`, `TrainableTokensConfig`). Every setting is checked; what is unknown or not supported is refused (`unsupported.ts`).
  */
 
 import type { JsonObject } from "../../../core/json.ts";
@@ -105,6 +105,8 @@ function readScales(settings: Settings, type: PeftType, compiler: PatternCompile
         rankPattern: none,
         alphaPattern: none,
       };
+    case "VERA":
+      return { rank: rankField(settings, "r"), alpha: 0, rankPattern: none, alphaPattern: none };
     case "LORA":
     case "LOHA":
     case "LOKR":

@@ -5,7 +5,7 @@
 
 import { quote, summarise } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
-import { type Factor, type ModulePlace, readKey } from "./keys.ts";
+import { type Factor, type ModulePlace, readKey, type SharedFactor } from "./keys.ts";
 import type { Problems } from "./problems.ts";
 
 /** The factors of one adapted module or parameter. */
@@ -25,6 +25,7 @@ export interface ParameterEntry {
 
 export interface Entries {
   readonly modules: readonly ModuleEntry[];
+  readonly shared: ReadonlyMap<SharedFactor, TensorData>;
   /** By name of the parameter. */
   readonly parameters: ReadonlyMap<string, ParameterEntry>;
   /** By path of the embedding. */
@@ -41,6 +42,7 @@ export function parameterName(module: string, parameter: string): string {
 export function sortTensors(tensors: ReadonlyMap<string, TensorData>, problems: Problems): Entries {
   const modules = new Map<string, ModuleEntry>();
   const parameters = new Map<string, ParameterEntry>();
+  const shared = new Map<SharedFactor, TensorData>();
   const tokenRows = new Map<string, TensorData>();
   const spent = { copies: [] as string[], training: [] as string[] };
   const adapters = new Set<string>();
@@ -61,6 +63,9 @@ export function sortTensors(tensors: ReadonlyMap<string, TensorData>, problems: 
         put(parameters, parameterName(module, parameter), { module, parameter, wrapped, tensor }, problems);
         break;
       }
+      case "shared":
+        put(shared, meaning.factor, tensor, problems);
+        break;
       case "token-rows":
         put(tokenRows, meaning.module, tensor, problems);
         break;
@@ -79,7 +84,7 @@ export function sortTensors(tensors: ReadonlyMap<string, TensorData>, problems: 
       `the file holds several adapters, expected one, got ${names}`,
     );
   }
-  return { modules: [...modules.values()], parameters, tokenRows, spent };
+  return { modules: [...modules.values()], shared, parameters, tokenRows, spent };
 }
 
 /** Two names that mean the same (`lora_A.weight`, `lora_A.default.weight`) must not overwrite each other. */

@@ -29,8 +29,14 @@ const FACTORS = [
   "lokr_w2_b",
   "lokr_t2",
   "ia3_l",
+  "vera_lambda_b",
+  "vera_lambda_d",
 ] as const;
 export type Factor = (typeof FACTORS)[number];
+
+/** Factors that all modules share (VeRA), under `base_model.` itself. */
+const SHARED_FACTORS = ["vera_A", "vera_B"] as const;
+export type SharedFactor = (typeof SHARED_FACTORS)[number];
 
 /** Where a factor belongs. */
 export interface ModulePlace {
@@ -57,6 +63,7 @@ export type KeyMeaning =
       readonly wrapped: boolean;
       readonly adapter: string | undefined;
     }
+  | { readonly kind: "shared"; readonly factor: SharedFactor; readonly adapter: string | undefined }
   | { readonly kind: "token-rows"; readonly module: string; readonly adapter: string | undefined }
   /** No part in the model: a copy of the base, or what only training used. */
   | { readonly kind: "spent"; readonly why: "copy" | "training" }
@@ -74,6 +81,8 @@ export function readKey(name: string): KeyMeaning {
   if (segments.some((segment) => TRAINING_STATE.has(segment))) return { kind: "spent", why: "training" };
   const at = segments.findLastIndex((segment) => FACTOR_SEGMENTS.has(segment));
   if (at >= 0) return readFactor(segments.slice(0, at), segments[at] ?? "", segments.slice(at + 1));
+  const shared = readShared(name);
+  if (shared !== undefined) return shared;
   if (segments.some((segment) => ADAPTER_LIKE.test(segment))) return { kind: "unknown" };
   return readParameter(segments);
 }
@@ -90,6 +99,13 @@ function readFactor(path: readonly string[], segment: string, rest: readonly str
   }
   const factor = FACTORS.find((known) => known === (ending === "bias" ? `${segment}.bias` : segment));
   return factor === undefined ? { kind: "unknown" } : { kind: "factor", place: readPlace(path), factor, adapter };
+}
+
+function readShared(name: string): KeyMeaning | undefined {
+  const [wrapper, segment, adapter, ...rest] = name.split(".");
+  const factor = SHARED_FACTORS.find((known) => known === segment);
+  if (wrapper !== "base_model" || factor === undefined || rest.length > 0) return undefined;
+  return { kind: "shared", factor, adapter };
 }
 
 function readPlace(path: readonly string[]): ModulePlace {

@@ -4,13 +4,14 @@
 
 import type { AdapterModule } from "../../adapter.ts";
 import type { PeftConfig } from "./config.ts";
-import type { ModuleEntry } from "./entries.ts";
+import type { Entries, ModuleEntry } from "./entries.ts";
 import type { Problems } from "./problems.ts";
 import type { AdaptedParameter } from "./target-parameters.ts";
 
 export interface ReadContext {
   readonly config: PeftConfig;
   readonly problems: Problems;
+  readonly shared: Entries["shared"];
   /** The parameter that an entry adapts instead of the weight of its module. */
   readonly parameterOf: (entry: ModuleEntry) => AdaptedParameter | undefined;
 }

@@ -22,6 +22,7 @@ import { placeParameters, placeTokenRows } from "./parameters.ts";
 import { Problems } from "./problems.ts";
 import { assignParameters } from "./target-parameters.ts";
 import type { PeftType } from "./unsupported.ts";
+import { readVera } from "./vera.ts";
 import { peftWarnings } from "./warnings.ts";
 
 /**
@@ -47,6 +48,7 @@ function read({ path, store, settings }: AdapterFiles): Adapter {
   const context: ReadContext = {
     config,
     problems,
+    shared: entries.shared,
     parameterOf: (entry) => parameters.get(entry),
   };
   const { modules, empty } = readModules(entries.modules, context);
@@ -126,6 +128,7 @@ const METHODS: Record<Exclude<PeftType, "LORA">, string> = {
   LOHA: "LoHa",
   LOKR: "LoKr",
   IA3: "IA3",
+  VERA: "VeRA",
   TRAINABLE_TOKENS: "trainable tokens",
 };
 
@@ -135,6 +138,7 @@ const READERS: Record<PeftType, ModuleReader> = {
   LOHA: readLoha,
   LOKR: readLokr,
   IA3: readIa3,
+  VERA: readVera,
   TRAINABLE_TOKENS: (entry, { problems }) => {
     for (const { name } of entry.factors.values()) {
       problems.add("ADAPTER_MISMATCH", name, "does not belong to an adapter of this type");

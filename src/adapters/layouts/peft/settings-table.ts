@@ -82,6 +82,12 @@ export const SETTINGS = {
   feedforward_modules: "read",
   init_ia3_weights: TRAINING,
 
+  // VeRA.
+  save_projection: "harmless: the tensors show it",
+  projection_prng_key: "harmless: seed of the projections, which are in the file or are refused",
+  vera_dropout: TRAINING,
+  d_initial: TRAINING,
+
   // Trainable tokens.
   token_indices: "read",
 } as const;

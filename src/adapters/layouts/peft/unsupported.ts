@@ -9,7 +9,7 @@ import { isTruthy, type Settings, stringField } from "./fields.ts";
 import { isKnownSetting, type KnownSetting, SETTINGS } from "./settings-table.ts";
 
 /** The adapter types that are read. */
-const PEFT_TYPES = ["LORA", "ADALORA", "LOHA", "LOKR", "IA3", "TRAINABLE_TOKENS"] as const;
+const PEFT_TYPES = ["LORA", "ADALORA", "LOHA", "LOKR", "IA3", "VERA", "TRAINABLE_TOKENS"] as const;
 export type PeftType = (typeof PEFT_TYPES)[number];
 
 /** Where the initialisation of LoRA leaves the base as it was; `true` and `false` as well. */
@@ -108,7 +108,7 @@ const REFUSED_TYPES: ReadonlyMap<string, string> = new Map([
     "CARTRIDGE",
   ].map((type) => [type, PROMPT] as const),
   ...["XLORA", "POLY", "SHADOW"].map((type) => [type, ROUTED] as const),
-  ...["VERA", "PVERA", "RANDLORA", "VBLORA", "UNILORA", "TINYLORA", "FROD", "FOURIERFT", "WAVEFT", "LILY"].map(
+  ...["PVERA", "RANDLORA", "VBLORA", "UNILORA", "TINYLORA", "FROD", "FOURIERFT", "WAVEFT", "LILY"].map(
     (type) => [type, GENERATED] as const,
   ),
   ...[

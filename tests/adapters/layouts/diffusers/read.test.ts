@@ -106,7 +106,7 @@ describe("refuses", () => {
       ],
     ],
   )("%s", async (_, entries, metadata, code, message) => {
-    const error = await errorOf(() => diffusersReader.read(adapterFiles(entries, { metadata }), {}));
+    const error = await errorOf(() => diffusersReader.read(adapterFiles(entries, { metadata })));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
   });

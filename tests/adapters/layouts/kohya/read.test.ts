@@ -10,7 +10,7 @@ const LORA: readonly Entry[] = [
 ];
 
 function read(entries: readonly Entry[]) {
-  return kohyaReader.read(adapterFiles(entries), {});
+  return kohyaReader.read(adapterFiles(entries));
 }
 
 describe("the scale", () => {

@@ -15,7 +15,7 @@ function files(entries: readonly Entry[], settings: object | undefined = SETTING
 }
 
 test("the scale is final and alpha is what gives it", () => {
-  const { modules, method } = mlxReader.read(files(LINEAR), {});
+  const { modules, method } = mlxReader.read(files(LINEAR));
   expect(method).toBe("LoRA");
   expect(modules).toMatchObject([
     { name: Q, kind: "linear", rank: 2, alpha: 40, scale: 20, delta: { transposed: "both" } },
@@ -23,7 +23,7 @@ test("the scale is final and alpha is what gives it", () => {
 });
 
 test("settings without fine_tune_type are LoRA", () => {
-  expect(mlxReader.read(files(LINEAR, { lora_parameters: { rank: 2, scale: 1 } }), {}).method).toBe("LoRA");
+  expect(mlxReader.read(files(LINEAR, { lora_parameters: { rank: 2, scale: 1 } })).method).toBe("LoRA");
 });
 
 test("stacked experts become one module for each, where their factors lie", () => {
@@ -31,7 +31,7 @@ test("stacked experts become one module for each, where their factors lie", () =
     ["model.layers.0.mlp.switch_mlp.up_proj.lora_a", [3, 2, 8]],
     ["model.layers.0.mlp.switch_mlp.up_proj.lora_b", [3, 6, 2]],
   ];
-  const { modules } = mlxReader.read(files(entries), {});
+  const { modules } = mlxReader.read(files(entries));
   expect(modules.map(({ name }) => name)).toEqual([0, 1, 2].map((e) => `model.layers.0.mlp.experts.${e}.up_proj`));
   for (const { delta } of modules) {
     expect(delta).toMatchObject({ down: { shape: [2, 8], byteLength: 64 }, up: { shape: [6, 2], byteLength: 48 } });
@@ -99,12 +99,12 @@ describe("refuses", () => {
     ],
     ["no tensors", [], SETTINGS, "INVALID_MODEL", /no tensors/],
   ])("%s", async (_, entries, settings, code, message) => {
-    const error = await errorOf(() => mlxReader.read(files(entries, settings), {}));
+    const error = await errorOf(() => mlxReader.read(files(entries, settings)));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
   });
 
   test("weights without settings", async () => {
-    expect((await errorOf(() => mlxReader.read(adapterFiles(LINEAR), {}))).code).toBe("FILE_NOT_FOUND");
+    expect((await errorOf(() => mlxReader.read(adapterFiles(LINEAR)))).code).toBe("FILE_NOT_FOUND");
   });
 });

@@ -1,0 +1,125 @@
+/**
+ * `lora-tool rescale`: flags → options of the library → its report in words.
+ */
+
+import { type Command, Option } from "commander";
+import { escapeText } from "../../core/text.ts";
+import type { RescaleOptions } from "../../rescale/options.ts";
+import type { RescaledModule, RescaleReport } from "../../rescale/report.ts";
+import { formatBytes, formatCount, formatSeconds, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import { addOutputOptions, expertOrderOption, type OutputOptions, parseAlpha } from "../options.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool rescale ./adapter --to lora -o ./portable
+  $ lora-tool rescale ./adapter --to rslora -o ./stable --dry-run
+  $ lora-tool rescale ./adapter --to lora --bake --flatten -o ./flat
+  $ lora-tool rescale ./adapter --to lora --alpha 16 -o ./alpha-16
+`;
+
+interface RescaleFlags extends OutputOptions {
+  readonly to: RescaleOptions["to"];
+  readonly bake?: true;
+  readonly flatten?: true;
+  readonly alpha?: number;
+  readonly expertOrder?: NonNullable<RescaleOptions["expertOrder"]>;
+}
+
+export function addRescaleCommand(program: Command, io: Io): void {
+  const command = program
+    .command("rescale")
+    .summary("same adapter, other convention: alpha / rank or alpha / √rank")
+    .description(
+      "Writes the adapter under another convention, its behaviour unchanged: only alphas change, weights stay byte for byte.",
+    )
+    .argument("<adapter>", "PEFT folder, or its .safetensors file");
+  addOutputOptions(command)
+    .addOption(
+      new Option("--to <convention>", "lora: scale = alpha / rank; rslora: alpha / √rank")
+        .choices(["lora", "rslora"])
+        .makeOptionMandatory(),
+    )
+    .option("--bake", "fold every scale into lora_B and leave scale 1, for readers that ignore patterns or the flag")
+    .option("--flatten", "with --bake or --alpha: pad all modules to one rank, so that no patterns are left")
+    .option("--alpha <x>", "this alpha for every module; the remainder is folded into lora_B", parseAlpha)
+    .addOption(expertOrderOption())
+    .addHelpText("after", EXAMPLES)
+    .action(async (adapter: string, flags: RescaleFlags) => {
+      const { rescale } = await import("../../rescale/rescale.ts");
+      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const { json, quiet, ...options } = flags;
+      const { signal } = io;
+      const report = await rescale({ ...options, adapter, signal, onProgress: bar.onProgress }).finally(bar.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeRescale(io, report));
+    });
+}
+
+/** The report in words. */
+function describeRescale(io: Io, report: RescaleReport): string {
+  const { modules, result } = report;
+  const exact = modules.filter((module) => module.exact).length;
+  const rows = [
+    ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
+    ["scale", report.from === report.to ? FORMULAS[report.to] : `${FORMULAS[report.from]} → ${FORMULAS[report.to]}`],
+    [
+      "exact",
+      `${formatCount(exact)} of ${formatCount(modules.length)} modules${exact < modules.length ? INEXACT[report.weights] : ""}`,
+    ],
+    ["weights", report.weights === "same" ? "the same bytes" : "lora_B rewritten"],
+  ];
+  if (result !== undefined) {
+    if (result.elements > 0) {
+      const error = result.rounded === 0 ? "" : `, by at most ${result.largestError.toPrecision(2)} of their size`;
+      rows.push([
+        "rounded",
+        `${formatCount(result.rounded)} of ${formatCount(result.elements)} multiplied elements${error}`,
+      ]);
+    }
+    rows.push([
+      "wrote",
+      `${escapeText(report.out)}, ${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`,
+    ]);
+  }
+  const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+  return `${moduleTable(modules)}\n${facts}`;
+}
+
+const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
+
+const INEXACT = {
+  same: "; of the others the scale is 1 ulp off, no alpha gives it exactly",
+  rewritten: "; of the others products are rounded",
+} as const;
+
+/** Modules that differ in nothing but the layer's number share a row. */
+function moduleTable(modules: readonly RescaledModule[]): string {
+  const groups = new Map<string, { readonly row: readonly string[]; count: number }>();
+  const folds = modules.some(({ factor }) => factor !== 1);
+  for (const { name, rank, rankAfter, alphaBefore, alphaAfter, scaleBefore, scaleAfter, factor } of modules) {
+    const row = [
+      change(rank, rankAfter),
+      change(alphaBefore, alphaAfter),
+      change(scaleBefore, scaleAfter),
+      ...(folds ? [`× ${formatNumber(factor)}`] : []),
+      escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*"),
+    ];
+    const group = groups.get(row.join("\n")) ?? { row, count: 0 };
+    group.count++;
+    groups.set(row.join("\n"), group);
+  }
+  const rows = [...groups.values()].map(({ row, count }) => [String(count), ...row]);
+  const head = ["modules", "rank", "alpha", "scale", ...(folds ? ["lora_B"] : []), "name"];
+  return formatTable([head, ...rows]);
+}
+
+function change(before: number, after: number): string {
+  return `${formatNumber(before)} → ${formatNumber(after)}`;
+}
+
+function formatNumber(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}

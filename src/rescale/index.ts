@@ -1,0 +1,7 @@
+/**
+ * `lora-tool/rescale`: the same adapter under another convention, alpha or scale.
+ */
+
+export type { RescaleOptions } from "./options.ts";
+export type { RescaledModule, RescaledWeights, RescaleReport } from "./report.ts";
+export { rescale } from "./rescale.ts";

@@ -1,0 +1,46 @@
+/**
+ * What a caller may ask of `rescale`, and which wishes go together.
+ */
+
+import { CONVENTIONS, type Convention, EXPERT_ORDERS, type ExpertOrder } from "../adapters/adapter.ts";
+import { UsageError } from "../core/errors.ts";
+import type { RunOptions } from "../core/progress.ts";
+
+export interface RescaleOptions extends RunOptions {
+  /** A PEFT folder, or its weights file with adapter_config.json beside it. */
+  readonly adapter: string;
+  readonly to: Convention;
+  /** The folder to write. */
+  readonly out: string;
+  /** Fold every scale into `up` and its bias, and leave scale 1: alpha = rank, under rslora alpha = √rank. */
+  readonly bake?: boolean | undefined;
+  /** With `bake` or `alpha`: pad all modules to the highest rank with zeros, so that no patterns are needed. */
+  readonly flatten?: boolean | undefined;
+  /** This alpha for every module; what is left of its scale is folded into `up` and its bias. */
+  readonly alpha?: number | undefined;
+  /** Order of the stacked experts in `up`, where PEFT did not write it; counts for `flatten` only. */
+  readonly expertOrder?: ExpertOrder | undefined;
+  readonly overwrite?: boolean | undefined;
+  /** Plan only. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** @throws {UsageError} naming the options that are wrong or exclude each other */
+export function assertOptions({ to, bake, flatten, alpha, out, expertOrder }: RescaleOptions): void {
+  if (!CONVENTIONS.includes(to)) throw new UsageError(`expected to ${CONVENTIONS.join(" or ")}, got ${String(to)}`);
+  if (alpha !== undefined && !(alpha > 0 && Number.isFinite(alpha))) {
+    throw new UsageError(`expected an alpha above 0, got ${alpha}`);
+  }
+  if (bake && alpha !== undefined) {
+    throw new UsageError("bake and alpha exclude each other: bake leaves scale 1, whatever the alpha");
+  }
+  if (flatten && !bake && alpha === undefined) {
+    throw new UsageError("flatten needs bake or alpha: one rank and one alpha leave one scale for all modules");
+  }
+  if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
+    throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
+  }
+  if (out.endsWith(".safetensors")) {
+    throw new UsageError("expected a folder: alpha and convention stand in adapter_config.json", { subject: out });
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Hidden rows and labels → the sum of −log p(label) and the number of labels, in chunks of rows.
+ *
+ * Logits of a large vocabulary are the largest thing in training, so only a chunk of rows has them at a time: its logits,
+ * loss and gradient are computed together, and the chunk's part of the graph is walked back before the next chunk. The
+ * gradient by the logits is written out, softmax(z) − onehot(label); everything before the logits goes through the
+ * general rules. The sum is not divided by the count: micro-batches of unequal length are weighed right only if their
+ * sums are added first and divided once.
+ */
+
+import type { GraphBuilder } from "./builder.ts";
+import type { Value } from "./call.ts";
+import type { ReversePass } from "./reverse-pass.ts";
+
+/** Label of a position that is not scored, as in PyTorch and transformers. */
+export const IGNORED_LABEL = -100;
+
+export interface CrossEntropyOptions {
+  /** [..., width] */
+  readonly hidden: Value;
+  /** i64 [...]: the token that each row has to predict, or −100. */
+  readonly labels: Value;
+  /** Rows [n, width] → logits [n, vocabulary]. Called once for each chunk. */
+  readonly project: (rows: Value) => Value;
+  readonly chunkRows: number;
+  /** Receives the gradient of `hidden` and of what `project` uses; left out for evaluation. */
+  readonly pass?: ReversePass;
+}
+
+export interface CrossEntropy {
+  /** f32 []: Σ −log p, in nats */
+  readonly loss: Value;
+  /** f32 []: labels other than −100 */
+  readonly tokens: Value;
+}
+
+export function crossEntropy(g: GraphBuilder, options: CrossEntropyOptions): CrossEntropy {
+  const { hidden, labels, chunkRows, pass } = options;
+  const width = hidden.shape.at(-1) ?? 0;
+  const rows = g.reshape(hidden, [-1, width]);
+  const flat = g.reshape(labels, [-1, 1]);
+  const scored = g.not(g.equal(flat, g.integers([IGNORED_LABEL])));
+  const [count = 0] = rows.shape;
+  const losses: Value[] = [];
+  const gradients: Value[] = [];
+  for (let start = 0; start < count; start += chunkRows) {
+    const end = Math.min(start + chunkRows, count);
+    const cut = (value: Value) => g.slice(value, [start], [end], [0]);
+    const part = chunkLoss(g, cut(rows), { ...options, labels: cut(flat) }, cut(scored));
+    losses.push(part.loss);
+    if (part.gradient !== undefined) gradients.push(part.gradient);
+  }
+  if (pass !== undefined && gradients.length > 0) pass.seed(hidden, g.reshape(g.concat(gradients, 0), hidden.shape));
+  const total = (value: Value) => g.reshape(g.reduceSum(value, [0]), []);
+  return { loss: total(g.concat(losses, 0)), tokens: total(g.cast(scored, "f32")) };
+}
+
+interface ChunkLoss {
+  /** [n, 1], 0 where no label is scored */
+  readonly loss: Value;
+  /** By the chunk's rows [n, width]; `undefined` when nothing before them is trained. */
+  readonly gradient: Value | undefined;
+}
+
+function chunkLoss(
+  g: GraphBuilder,
+  rows: Value,
+  { labels, project, pass }: CrossEntropyOptions,
+  scored: Value,
+): ChunkLoss {
+  const first = g.nodes.length;
+  const logits = project(rows);
+  const last = g.nodes.length;
+  const logProbabilities = g.logSoftmax(logits);
+  const targets = g.where(scored, labels, g.integers([0]));
+  const picked = g.gatherElements(logProbabilities, targets, 1);
+  const loss = g.where(scored, g.neg(picked), g.scalar(0));
+  if (pass === undefined) return { loss, gradient: undefined };
+  // The gradient needs `picked`, so that the engine, which runs what the gradient needs first, lets go of the chunk.
+  const wrong = g.scatterElements(g.exp(logProbabilities), targets, g.sub(g.exp(picked), g.scalar(1)), 1, false);
+  pass.seed(logits, g.mul(wrong, g.cast(scored, "f32")));
+  pass.walk(first, last);
+  return { loss, gradient: pass.take(rows) };
+}

@@ -1,0 +1,141 @@
+/**
+ * A graph and the layers to adapt → the graph with adapters, whose factors are new inputs.
+ *
+ * A layer is a MatMul or Gemm by a matrix, or a Gather of rows of a table (an embedding). Refused: nodes of another kind
+ * or form, names that no node has, and DoRA or dropout on embeddings, for which PEFT's forms differ or do nothing.
+ */
+
+import { FormatError, UnsupportedError, UsageError } from "../../core/errors.ts";
+import type { Graph, GraphNode } from "../../formats/onnx/graph.ts";
+import { GraphBuilder } from "./builder.ts";
+import { floatAttribute, inputOf, intAttribute, type Value } from "./call.ts";
+import { type AdaptedValue, adaptEmbedding, adaptLinear, type LoraValues } from "./lora.ts";
+
+export interface LoraTarget {
+  /** Module path, the start of the names of the new inputs. */
+  readonly module: string;
+  /** Name of the value that the layer's node computes. */
+  readonly output: string;
+  readonly rank: number;
+  /** The final multiplier s. */
+  readonly scale: number;
+  readonly dora?: boolean;
+  /** Whether x is multiplied with a mask, fed at each step. */
+  readonly dropout?: boolean;
+}
+
+/** Names of the inputs of one adapter. */
+export interface LoraInputs {
+  readonly module: string;
+  /** [rank, in] */
+  readonly down: string;
+  /** [out, rank] */
+  readonly up: string;
+  /** [out] */
+  readonly magnitude?: string;
+  /** The shape of x; 0 or 1/(1 − p). */
+  readonly dropoutMask?: string;
+}
+
+export interface LoraGraph {
+  readonly graph: Graph;
+  /** In the order of the targets. */
+  readonly modules: readonly LoraInputs[];
+  /** Values that gradients take as constants (`GradientOptions.detached`). */
+  readonly detached: readonly string[];
+}
+
+/** @throws {UnsupportedError} UNSUPPORTED_OPERATOR; UNSUPPORTED_ADAPTER for DoRA on an embedding */
+export function insertLora(graph: Graph, targets: readonly LoraTarget[]): LoraGraph {
+  const byOutput = new Map(targets.map((target) => [target.output, target]));
+  if (byOutput.size !== targets.length) throw new UsageError("two adapters for one layer");
+  const g = new GraphBuilder();
+  g.declare(graph);
+  const modules = new Map<LoraTarget, LoraInputs>();
+  const detached: string[] = [];
+  /** What stands for a value of the old graph where they differ. */
+  const adapted = new Map<string, Value>();
+  for (const old of graph.nodes) {
+    const node = { ...old, inputs: old.inputs.map((input) => adapted.get(input)?.name ?? input) };
+    const [output = ""] = node.outputs;
+    const target = byOutput.get(output);
+    if (target === undefined) {
+      g.addNode(node);
+      continue;
+    }
+    const { inputs, y, norms } = adaptNode(g, { ...node, outputs: [`${output}/base`] }, target);
+    modules.set(target, inputs);
+    adapted.set(output, y);
+    if (norms !== undefined) detached.push(norms.name);
+  }
+  const outputs = new Map(graph.outputs.map(({ name }) => [name, adapted.get(name) ?? g.value(name)]));
+  const ordered = targets.map((target) => {
+    const inputs = modules.get(target);
+    if (inputs !== undefined) return inputs;
+    throw new FormatError("INVALID_MODEL", "no node computes this value", { subject: target.output });
+  });
+  return { graph: g.toGraph(graph.name, outputs), modules: ordered, detached };
+}
+
+interface AdaptedNode extends AdaptedValue {
+  readonly inputs: LoraInputs;
+}
+
+function adaptNode(g: GraphBuilder, node: GraphNode, target: LoraTarget): AdaptedNode {
+  const call = g.callOf(node);
+  const [base] = g.addNode(node);
+  const refused = (problem: string) =>
+    new UnsupportedError("UNSUPPORTED_OPERATOR", `${call.operator}: ${problem}`, { subject: target.module });
+  const [first, second] = [inputOf(call, 0), inputOf(call, 1)];
+  const isGather = call.operator === "Gather";
+  const weight = isGather ? first : second;
+  if (base === undefined || weight.shape.length !== 2 || weight.dtype !== "f32") {
+    throw refused("expected a matrix of f32 as weight");
+  }
+  if (call.operator === "Gather") {
+    if (intAttribute(call, "axis", 0) !== 0) throw refused("expected rows of a table");
+    if (target.dora || target.dropout) {
+      throw new UnsupportedError("UNSUPPORTED_ADAPTER", "DoRA or dropout on an embedding", { subject: target.module });
+    }
+    const { inputs, values } = declareInputs(g, target, weight, undefined);
+    return { inputs, ...adaptEmbedding(g, base, second, values) };
+  }
+  if (call.operator !== "MatMul" && call.operator !== "Gemm") throw refused("expected MatMul, Gemm or Gather");
+  if (
+    intAttribute(call, "transA", 0) !== 0 ||
+    floatAttribute(call, "alpha", 1) !== 1 ||
+    floatAttribute(call, "beta", 1) !== 1
+  ) {
+    throw refused("expected plain rows times a weight");
+  }
+  const transposed = intAttribute(call, "transB", 0) !== 0;
+  const { inputs, values } = declareInputs(g, target, weight, { x: first, transposed });
+  const bias = call.inputs[2];
+  const layer = { x: first, weight, transposed, base, ...(bias !== undefined && { bias }) };
+  return { inputs, ...adaptLinear(g, layer, values) };
+}
+
+/** The inputs of an adapter, for a table [in, out] or for a linear layer. */
+function declareInputs(
+  g: GraphBuilder,
+  { module, rank, scale, dora, dropout }: LoraTarget,
+  weight: Value,
+  linear: { readonly x: Value; readonly transposed: boolean } | undefined,
+): { readonly inputs: LoraInputs; readonly values: LoraValues } {
+  const [rows = 0, columns = 0] = weight.shape;
+  const [width, outputs] = linear?.transposed ? [columns, rows] : [rows, columns];
+  const down = g.input(`${module}/down`, "f32", [rank, width]);
+  const up = g.input(`${module}/up`, "f32", [outputs, rank]);
+  const magnitude = dora ? g.input(`${module}/magnitude`, "f32", [outputs]) : undefined;
+  const dropoutMask = dropout && linear ? g.input(`${module}/dropout`, "f32", linear.x.shape) : undefined;
+  return {
+    inputs: {
+      module,
+      down: down.name,
+      up: up.name,
+      ...(magnitude !== undefined && { magnitude: magnitude.name }),
+      ...(dropoutMask !== undefined && { dropoutMask: dropoutMask.name }),
+    },
+    values: { down, up, scale, ...(magnitude && { magnitude }), ...(dropoutMask && { dropoutMask }) },
+  };
+}
