@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/**/*.test.ts"],
+    setupFiles: ["tests/support/setup.ts"],
     // One process a file: native engines keep global state, and two cores are the machine that CI promises.
     pool: "forks",
     maxWorkers: 2,

@@ -8,7 +8,15 @@ const ROOT = join(import.meta.dirname, "..");
 const SRC = join(ROOT, "src");
 
 /** Each may import itself and what stands before it; folders on one line are siblings and do not see each other. */
-const LAYERS = [["core"], ["formats"], ["engine"], ["adapters"], ["merge", "rescale", "inspect", "train"], ["index.ts"], ["cli"]];
+const LAYERS = [
+  ["core"],
+  ["formats"],
+  ["engine"],
+  ["adapters"],
+  ["merge", "rescale", "inspect", "train"],
+  ["index.ts"],
+  ["cli"],
+];
 
 /** Where reading and writing files is a file's job. Elsewhere paths are only handed on. */
 const MAY_USE_FS = [

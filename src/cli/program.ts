@@ -19,7 +19,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   // The first signal lets the command clean up; a second one does not wait.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
+      if (interrupt.signal.aborted) dieAtOnce();
       interrupt.abort();
     });
   }
@@ -35,6 +35,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   // Nobody is left to tell, and the exit code says it all.
   stderr.on("error", () => {});
   return run(argv, io);
+}
+
+/** As if the signal had not been caught: `process.exit` would end threads inside the engine, which aborts. */
+function dieAtOnce(): void {
+  process.removeAllListeners("SIGINT");
+  process.kill(process.pid, "SIGINT");
 }
 
 /** Runs one command line on the given streams. */

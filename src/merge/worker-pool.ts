@@ -84,7 +84,9 @@ export class WorkerPool {
 
   #start(): Worker {
     disableTelemetry();
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: this.#settings });
+    // Flags of the process such as --input-type are errors in a thread that starts from a file.
+    const options = { workerData: this.#settings, execArgv: [] };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), options);
     worker.setMaxListeners(0);
     // Listeners of the job in flight report it; without one it would be an uncaught exception.
     worker.on("error", () => {});

@@ -12,38 +12,36 @@ import { effectiveScale } from "../adapters/scale.ts";
 /** Doubles looked at on each side of the product; the wanted one is at most two away. */
 const NEIGHBOURS = 3;
 
-/** Digits up to which a number counts as one that a person wrote: two such are never neighbours by chance. */
+/** Digits up to which a number counts as one that a person wrote; two such are never neighbours. */
 const WRITTEN_DIGITS = 9;
 
 /**
- * The alpha whose scale under `convention` is exactly `scale`, or the nearest where there is none. Among several, the one
- * with the fewest digits.
+ * The alpha whose scale under `convention` is exactly `scale`: of several the one with the fewest digits. Where there is
+ * none, one that is 1 ulp off and does not look written, so that `convertAlpha` can tell where it came from.
  */
 export function alphaOfScale(convention: Convention, scale: number, rank: number): number {
-  return best(candidates(convention, scale, rank), (alpha) => [
-    Math.abs(effectiveScale(convention, alpha, rank) - scale),
-    digitCount(alpha),
-    Math.abs(alpha - product(convention, scale, rank)),
-  ]);
+  return best(candidates(convention, scale, rank), (alpha) => {
+    const ulps = ulpsBetween(effectiveScale(convention, alpha, rank), scale);
+    return [ulps, ulps > 0 && isWritten(alpha) ? 1 : 0, ...simplicity(convention, scale, rank, alpha)];
+  });
 }
 
 /**
- * Converts an alpha, so that converting it back gives the same number again: an alpha that came out of a conversion
- * (5.65… for 16 at rank 8) goes back to what it came from, even where its scale is 1 ulp off for want of a double.
+ * Converts an alpha for the same scale, exactly where some alpha gives it and within 1 ulp otherwise. An alpha that came
+ * out of a conversion (5.65… for 16 at rank 8) goes back to the written one that it came from, even if that is 1 ulp.
  */
 export function convertAlpha(from: Convention, to: Convention, alpha: number, rank: number): number {
   if (from === to) return alpha;
   const scale = effectiveScale(from, alpha, rank);
+  if (isWritten(alpha)) return alphaOfScale(to, scale, rank);
   const around = candidates(to, scale, rank);
   const comesFrom = (origin: number) => alphaOfScale(from, effectiveScale(to, origin, rank), rank) === alpha;
-  const origins = around.filter((candidate) => digitCount(candidate) <= WRITTEN_DIGITS && comesFrom(candidate));
-  if (origins.length > 0) return best(origins, (origin) => [digitCount(origin)]);
-  return best(around, (candidate) => [
-    Math.abs(effectiveScale(to, candidate, rank) - scale),
-    comesFrom(candidate) ? 0 : 1,
-    digitCount(candidate),
-    Math.abs(candidate - product(to, scale, rank)),
-  ]);
+  const origin = around.find((candidate) => isWritten(candidate) && comesFrom(candidate));
+  if (origin !== undefined) return origin;
+  return best(around, (candidate) => {
+    const ulps = ulpsBetween(effectiveScale(to, candidate, rank), scale);
+    return [ulps, comesFrom(candidate) ? 0 : 1, ...simplicity(to, scale, rank, candidate)];
+  });
 }
 
 /** How many doubles lie from one scale to another; both finite and not negative. */
@@ -76,6 +74,15 @@ function best(numbers: readonly number[], keysOf: (value: number) => readonly nu
 function isLess(a: readonly number[], b: readonly number[]): boolean {
   const at = a.findIndex((key, index) => key !== b[index]);
   return at >= 0 && (a[at] ?? 0) < (b[at] ?? 0);
+}
+
+function isWritten(value: number): boolean {
+  return digitCount(value) <= WRITTEN_DIGITS;
+}
+
+/** Fewest digits first, then nearest to the product. */
+function simplicity(convention: Convention, scale: number, rank: number, alpha: number): number[] {
+  return [digitCount(alpha), Math.abs(alpha - product(convention, scale, rank))];
 }
 
 /** Digits of the shortest decimal that reads back as the same double. */

@@ -2,8 +2,9 @@
  * The data files of an output: copies of the model's own with some ranges overwritten, and tensors added behind them.
  *
  * Names are chosen here: the plain name of a data file is kept while the model keeps its own name, anything else becomes
- * `<model>_data`, so that nothing in a file decides where something is written or what it is taken for. Added tensors start at multiples of
- * 4,096 bytes, those above 1 MiB at multiples of 65,536 (pages of POSIX and of Windows; onnx docs/ExternalData.md).
+ * `<model>_data`, so that nothing in a file decides where something is written or what it is taken for. Added tensors
+ * start at multiples of 4,096 bytes, those above 1 MiB at multiples of 65,536 (pages of POSIX and of Windows; onnx
+ * docs/ExternalData.md).
  */
 
 import { basename } from "node:path";

@@ -100,7 +100,10 @@ export class OnnxEditor {
     this.#tensors.delete(key);
   }
 
-  /** Moves every initialiser of at least so many bytes out of the model file. */
+  /**
+   * Moves every initialiser of at least so many bytes out of the model file. Below the default lie shapes and axes, which
+   * ONNX Runtime 1.32 wants inside the model.
+   */
   moveToExternalData(minBytes: number = MIN_EXTERNAL_BYTES): void {
     this.#externalBytes = minBytes;
   }

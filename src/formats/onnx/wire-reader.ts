@@ -84,7 +84,10 @@ export class WireReader {
   text(field: Field): string {
     this.#textBytes += field.end - field.start + TEXT_OVERHEAD_BYTES;
     if (this.#textBytes > MAX_ONNX_TEXT_BYTES) throw this.#tooLarge(`more than ${MAX_ONNX_TEXT_BYTES} bytes of text`);
-    return decodeText(this.bytes(field.start, field.end));
+    const length = field.end - field.start;
+    if (length > WINDOW_BYTES) return decodeText(this.bytes(field.start, field.end));
+    const { buf, pos } = this.#at(field.start, length);
+    return decodeText(buf.subarray(pos, pos + length));
   }
 
   /** A copy of the bytes of a range. */
@@ -188,8 +191,15 @@ export class WireReader {
   }
 
   #varint(at: number, limit: number): { readonly low: number; readonly high: number } {
+    const window = this.#at(at, MAX_PRIMITIVE_BYTES);
+    const first = window.buf[window.pos] ?? 0x80;
+    if (first < 0x80 && at < limit) {
+      // Nearly all lengths and codes, without the object that holds 64 bits.
+      window.pos++;
+      return { low: first, high: 0 };
+    }
     try {
-      const value = this.#at(at, MAX_PRIMITIVE_BYTES).int64();
+      const value = window.int64();
       if (this.#position <= limit) return value;
     } catch (cause) {
       throw this.#invalid(at, "a varint that is cut off or longer than ten bytes", cause);

@@ -3,6 +3,8 @@
  *
  * Logits of a large vocabulary are the largest thing in training, so only a chunk of rows has them at a time: its logits,
  * loss and gradient are computed together, and the chunk's part of the graph is walked back before the next chunk. The
+ * largest thing a run holds is then two chunks of logits (2048 rows of a vocabulary of 49152 in chunks of 256: 110 MB
+ * instead of 810). Chunks below about 128 rows are slower: each of them reads the whole projection again. The
  * gradient by the logits is written out, softmax(z) − onehot(label); everything before the logits goes through the
  * general rules. The sum is not divided by the count: micro-batches of unequal length are weighed right only if their
  * sums are added first and divided once.

@@ -8,8 +8,10 @@ const EMBEDDING: Shapes = { "model.embed_tokens.weight": [6, 4] };
 const HEAD: Shapes = { "lm_head.weight": [6, 4] };
 const TIE = { input: "model.embed_tokens.weight", output: "lm_head.weight" };
 
+type Row = readonly [what: string, tensors: Shapes, config: Parameters<typeof model>[1], tie: typeof TIE | undefined];
+
 describe("tied embeddings", () => {
-  it.each([
+  it.each<Row>([
     ["said by the config", EMBEDDING, { model_type: "llama", tie_word_embeddings: true }, TIE],
     ["denied by the config", EMBEDDING, { model_type: "gemma", tie_word_embeddings: false }, undefined],
     ["the default of the type", EMBEDDING, { model_type: "gemma2" }, TIE],
@@ -63,6 +65,48 @@ describe("tied embeddings", () => {
       { model_type: "t5" },
       { input: "shared.weight", output: "lm_head.weight" },
     ],
+    ...["LlamaForCausalLM", "GPT2LMHeadModel", "NewVLForConditionalGeneration"].map(
+      (name) => [`no head in a ${name}`, EMBEDDING, { model_type: "new", architectures: [name] }, TIE] satisfies Row,
+    ),
+    ["no head in a model without one", EMBEDDING, { model_type: "new", architectures: ["LlamaModel"] }, undefined],
+    [
+      "a head of an unknown name",
+      { ...EMBEDDING, "output.weight": [6, 4] },
+      { model_type: "new", architectures: ["NewForCausalLM"] },
+      undefined,
+    ],
+    [
+      "no head, denied by the config",
+      EMBEDDING,
+      { model_type: "new", architectures: ["LlamaForCausalLM"], tie_word_embeddings: false },
+      undefined,
+    ],
+    ...["gemma4_unified_text", "granite_swa", "zaya", "blip-2", "kimi_k25", "cohere_compass_text"].map(
+      (type) => [`the default of ${type}`, EMBEDDING, { model_type: type }, TIE] satisfies Row,
+    ),
+    [
+      "the language model of BLIP-2",
+      { "language_model.model.decoder.embed_tokens.weight": [6, 4] },
+      { model_type: "blip-2", text_config: { model_type: "opt" } },
+      { input: "language_model.model.decoder.embed_tokens.weight", output: "language_model.lm_head.weight" },
+    ],
+    [
+      "the decoder of two joined models, whatever the whole says",
+      { "encoder.embeddings.word_embeddings.weight": [6, 4], "decoder.transformer.wte.weight": [6, 4] },
+      {
+        model_type: "encoder-decoder",
+        tie_word_embeddings: false,
+        encoder: { model_type: "bert" },
+        decoder: { model_type: "gpt2" },
+      },
+      { input: "decoder.transformer.wte.weight", output: "decoder.lm_head.weight" },
+    ],
+    [
+      "T5Gemma, whose decoder has its own",
+      { "model.encoder.embed_tokens.weight": [6, 4], "model.decoder.embed_tokens.weight": [6, 4] },
+      { model_type: "t5gemma" },
+      { input: "model.decoder.embed_tokens.weight", output: "lm_head.out_proj.weight" },
+    ],
     [
       "a wrapped language model of older files",
       { "language_model.model.embed_tokens.weight": [6, 4] },
@@ -70,7 +114,7 @@ describe("tied embeddings", () => {
       { input: "language_model.model.embed_tokens.weight", output: "language_model.lm_head.weight" },
     ],
   ])("%s", (_, tensors, config, tie) => {
-    expect(describeArchitecture(model(tensors as Shapes, config)).tie).toEqual(tie);
+    expect(describeArchitecture(model(tensors, config)).tie).toEqual(tie);
   });
 
   it("hold where both ends are stored with the same numbers", () => {

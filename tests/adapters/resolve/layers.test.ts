@@ -98,7 +98,7 @@ describe("HF Conv1D", () => {
 });
 
 describe("fused layers", () => {
-  const phi = { model_type: "phi3", num_attention_heads: 4, num_key_value_heads: 2, head_dim: 2 };
+  const phi = { model_type: "phi3", num_attention_heads: 4, num_key_value_heads: 2, hidden_size: 8 };
 
   it.each([
     ["q_proj", 8, 0],
@@ -109,6 +109,40 @@ describe("fused layers", () => {
     const base = model({ "a.qkv_proj.weight": [16, 4] }, phi);
     const wanted = [...zeros(start * 4), ...deltaOf(module).flat(), ...zeros((16 - start - outputs) * 4)];
     expectClose(await moved([module], base, "a.qkv_proj.weight"), wanted);
+  });
+
+  it("takes the size of heads from config.json, of the text part where there is one", async () => {
+    const text_config = { num_attention_heads: 2, head_dim: 3 };
+    const base = model({ "a.qkv_proj.weight": [18, 4] }, { model_type: "x", hidden_size: 100, text_config });
+    const { edits, problems } = await resolve({ modules: [lora("a.v_proj", 6, 4)] }, base);
+    expect(problems).toEqual([]);
+    expect(edits).toMatchObject([{ steps: [{ rowStart: 12 }] }]);
+  });
+
+  it.each([
+    ["of another size than its heads", "a.q_proj", 6, phi, "is for 6 outputs and 4 inputs, expected 8 and 4"],
+    ["keys of another size", "a.k_proj", 2, phi, "is for 2 outputs and 4 inputs, expected 4 and 4"],
+    [
+      "without heads in config.json",
+      "a.q_proj",
+      8,
+      { model_type: "phi3" },
+      "expected num_attention_heads and head_dim",
+    ],
+    ["without config.json", "a.q_proj", 8, undefined, "expected num_attention_heads and head_dim"],
+    [
+      "whose heads do not fill it",
+      "a.q_proj",
+      8,
+      { ...phi, num_key_value_heads: 4 },
+      "expected 8 + 8 + 8 rows for q_proj, k_proj, v_proj, got 16",
+    ],
+    ["of a half", "m.up_proj", 4, phi, "is for 4 outputs and 4 inputs, expected 3 and 4"],
+  ] as const)("refuses a part %s", async (_, name, outputs, config, line) => {
+    const base = model({ "a.qkv_proj.weight": [16, 4], "m.gate_up_proj.weight": [6, 4] }, config);
+    const { problems, edits } = await resolve({ modules: [lora(name, outputs, 4)] }, base);
+    expect(problems).toEqual([expect.stringContaining(line)]);
+    expect(edits).toEqual([]);
   });
 
   it("adds gate_proj and up_proj to their halves of gate_up_proj", async () => {
@@ -126,8 +160,8 @@ describe("fused layers", () => {
     expectClose(await moved([module], base, "a.v_proj.weight"), delta.slice(6).flat());
   });
 
-  it("leaves a qkv_proj alone whose rows are ordered by heads", async () => {
-    const base = model({ "a.qkv_proj.weight": [12, 4] }, { model_type: "codegen" });
+  it.each(["codegen", "minimax"])("leaves a qkv_proj of %s alone, whose rows are ordered by heads", async (type) => {
+    const base = model({ "a.qkv_proj.weight": [12, 4] }, { ...phi, model_type: type });
     expect((await resolve({ modules: [lora("a.q_proj", 4, 4)] }, base)).unmatched).toHaveLength(1);
   });
 });
@@ -188,6 +222,49 @@ describe("experts", () => {
   });
 });
 
+describe("VeRA", () => {
+  const vera = (outputs: number, more: Partial<Extract<AdapterModule["delta"], { kind: "vera" }>> = {}) => ({
+    ...lora("x.c_proj", 1, 1),
+    delta: {
+      kind: "vera" as const,
+      down: tensor("base_model.vera_A", [2, 7]),
+      up: tensor("base_model.vera_B", [9, 2]),
+      ranks: tensor("d", [2]),
+      outputs: tensor("b", [outputs]),
+      ...more,
+    },
+  });
+
+  /** b_i · Σ_k B_ik · d_k · A_kj */
+  function deltaOfVera({ delta, scale }: ReturnType<typeof vera>, outputs: number, inputs: number): number[][] {
+    const [a, b, d, l] = [delta.down, delta.up, delta.ranks, delta.outputs].map(numbersOf);
+    return Array.from({ length: outputs }, (_, i) =>
+      Array.from({ length: inputs }, (_, j) => {
+        const sum = [0, 1].reduce((s, k) => s + (b?.[i * 2 + k] ?? 0) * (d?.[k] ?? 0) * (a?.[k * 7 + j] ?? 0), 0);
+        return scale * (l?.[i] ?? 0) * sum;
+      }),
+    );
+  }
+
+  it("cuts the shared projections to the size of the layer, transposed or not", async () => {
+    const module = vera(6);
+    const delta = deltaOfVera(module, 6, 4);
+    const name = "x.c_proj.weight";
+    expectClose(await moved([module], model({ [name]: [6, 4] }, { model_type: "llama" }), name), delta.flat());
+    expectClose(await moved([module], model({ [name]: [4, 6] }, { model_type: "gpt2" }), name), turned(delta).flat());
+  });
+
+  it.each([
+    ["a layer with more inputs than the projection", [6, 8], {}, 'shared projection "base_model.vera_A"'],
+    ["a layer with more outputs than the projection", [10, 4], { outputs: tensor("b", [10]) }, '"base_model.vera_B"'],
+    ["outputs of another layer", [5, 4], {}, "expected 5 numbers, one for each output, got [6]"],
+    ["numbers of another rank", [6, 4], { ranks: tensor("d", [3]) }, "expected 2 numbers, one for each rank, got [3]"],
+  ] as const)("refuses %s", async (_, shape, more, line) => {
+    const base = model({ "x.c_proj.weight": shape }, { model_type: "llama" });
+    expect((await resolve({ modules: [vera(6, more)] }, base)).problems).toEqual([expect.stringContaining(line)]);
+  });
+});
+
 describe("weights of adapters", () => {
   it("multiply a plain delta and its bias", async () => {
     const module = lora("x", 4, 3, { bias: tensor("b", [4]) });
@@ -227,6 +304,34 @@ describe("whole tensors", () => {
     expect(resolved.edits).toMatchObject([{ tensor: "score.weight", view: [2, 4], bothEnds: false }]);
     expect(resolved.warnings).toEqual([
       '"score.weight": the base has no such tensor, it is added; config.json stays as it is',
+    ]);
+  });
+
+  it.each([
+    ["score.weight", [3, 4], [5, 4]],
+    ["classifier.bias", [3], [2]],
+    ["classifier.out_proj.weight", [3, 4], [2, 4]],
+  ])("replaces %s by one of other labels and says so", async (name, before, after) => {
+    const overrides = [{ name, value: tensor("v", after) }];
+    const { edits, problems, warnings } = await resolve({ overrides }, model({ [name]: before }));
+    expect(problems).toEqual([]);
+    expect(edits).toMatchObject([{ tensor: name, replacement: { shape: after } }]);
+    const [labels, old] = [after[0], before[0]];
+    expect(warnings).toEqual([expect.stringContaining(`the adapter has ${labels} labels, the base ${old}`)]);
+  });
+
+  it("resizes the bias of the output end with its weight", async () => {
+    const names = { "model.embed_tokens.weight": [10, 4], "lm_head.weight": [10, 4], "lm_head.bias": [10] };
+    const overrides = Object.entries(names).map(([name, [, ...rest]]) => ({
+      name,
+      value: tensor(name, [12, ...rest]),
+    }));
+    const { edits, problems } = await resolve({ overrides }, model(names, { model_type: "llama" }));
+    expect(problems).toEqual([]);
+    expect(edits.map(({ view }) => view)).toEqual([
+      [12, 4],
+      [12, 4],
+      [1, 12],
     ]);
   });
 

@@ -36,6 +36,12 @@ describe("NameIndex", () => {
       `vision_tower.vision_model.encoder.${Q}`,
     ],
     [
+      "a tower inside of another wrapper",
+      `vision_model.encoder.${Q}`,
+      [`clip.vision.vision_model.encoder.${Q}`],
+      `clip.vision.vision_model.encoder.${Q}`,
+    ],
+    [
       "the head of a wrapped language model",
       "lm_head.weight",
       ["language_model.lm_head.weight"],
@@ -73,6 +79,8 @@ describe("NameIndex", () => {
     ["another layer", `model.${Q}`, [`model.${Q.replace("0", "10")}`]],
     ["a part of a name", `model.${Q}`, [`model.x${Q}`]],
     ["the text of a base for a vision tower", `vision_tower.${Q}`, [Q]],
+    ["a vision tower for the text of a base", `model.${Q}`, [`model.vision.model.${Q}`]],
+    ["an audio tower for a bare name", Q, [`thinker.audio_tower.${Q}`]],
     ["a bare weight", "a.b.weight", ["weight", "b.x.weight"]],
   ])("does not take %s", (_, path, base) => {
     expect(find(path, base)).toBeUndefined();

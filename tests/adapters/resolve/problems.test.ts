@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Adapter } from "../../../src/adapters/adapter.ts";
 import type { Model } from "../../../src/formats/model.ts";
+import type { TensorData } from "../../../src/formats/tensor-store.ts";
 import { errorOf } from "../../support/errors.ts";
 import { adapter, experts, lora, model, resolve, tensor } from "./build.ts";
 
@@ -21,6 +22,12 @@ const moe = () =>
   model({ "m.experts.gate_up_proj": [3, 8, 4], "m.experts.down_proj": [3, 4, 4] }, { model_type: "mixtral" });
 const Q = "model.layers.0.self_attn.q_proj";
 const override = (name: string, shape: readonly number[]) => ({ name, value: tensor(name, shape) });
+/** A tensor of a file that is not there: its numbers cannot be read. */
+const claimed = (name: string, shape: readonly number[]): TensorData => ({
+  ...tensor(name, [0]),
+  shape,
+  source: { kind: "file", path: "absent", offset: 0 },
+});
 const rows = (indices: readonly number[], shape: readonly number[]) => ({
   tokenRows: [{ name: "model.embed_tokens", indices, rows: tensor("rows", shape) }],
 });
@@ -263,6 +270,131 @@ const PROBLEMS: readonly Row[] = [
     () => model({ "x.weight": [4, 6] }),
   ],
   [
+    "LoHa factors of rank 0",
+    '"x": factors have rank 0, expected at least 1',
+    {
+      modules: [
+        {
+          ...lora("x", 4, 6),
+          delta: {
+            kind: "loha",
+            w1a: tensor("a", [4, 0]),
+            w1b: tensor("b", [0, 6]),
+            w2a: tensor("c", [4, 0]),
+            w2b: tensor("d", [0, 6]),
+          },
+        },
+      ],
+    },
+    () => model({ "x.weight": [4, 6] }),
+  ],
+  [
+    "a Tucker core of rank 0",
+    '"x": factors have rank 0, expected at least 1',
+    {
+      modules: [
+        {
+          ...lora("x", 4, 6),
+          delta: {
+            kind: "loha",
+            w1a: tensor("a", [0, 4]),
+            w1b: tensor("b", [0, 6]),
+            w2a: tensor("c", [0, 4]),
+            w2b: tensor("d", [0, 6]),
+            t1: tensor("t", [0, 0, 3, 3]),
+            t2: tensor("u", [0, 0, 3, 3]),
+          },
+        },
+      ],
+    },
+    () => model({ "x.weight": [4, 6, 3, 3] }),
+  ],
+  [
+    "a Tucker core for another kernel",
+    '"x": expected factors for a weight of [4, 54], got [4, 30]',
+    {
+      modules: [
+        {
+          ...lora("x", 4, 6),
+          delta: {
+            kind: "loha",
+            w1a: tensor("a", [2, 4]),
+            w1b: tensor("b", [2, 6]),
+            w2a: tensor("c", [2, 4]),
+            w2b: tensor("d", [2, 6]),
+            t1: tensor("t", [2, 2, 1, 5]),
+            t2: tensor("u", [2, 2, 3, 3]),
+          },
+        },
+      ],
+    },
+    () => model({ "x.weight": [4, 6, 3, 3] }),
+  ],
+  [
+    "a Tucker core with more rows than its factor",
+    '"x": factors have ranks 2 and 3, expected equal ones',
+    {
+      modules: [
+        {
+          ...lora("x", 4, 6),
+          delta: {
+            kind: "loha",
+            w1a: tensor("a", [2, 4]),
+            w1b: tensor("b", [2, 6]),
+            w2a: tensor("c", [2, 4]),
+            w2b: tensor("d", [2, 6]),
+            t1: tensor("t", [3, 2, 3, 3]),
+            t2: tensor("u", [2, 2, 3, 3]),
+          },
+        },
+      ],
+    },
+    () => model({ "x.weight": [4, 6, 3, 3] }),
+  ],
+  [
+    "Tucker factors whose product could not be held in memory",
+    "expected factors for a weight of [4, 54], got [4, 1000000000000]",
+    {
+      modules: [
+        {
+          ...lora("x", 4, 6),
+          delta: {
+            kind: "lokr",
+            w1: [tensor("a", [1, 1])],
+            w2: [tensor("b", [2, 4]), claimed("c", [2, 1e6])],
+            t2: claimed("t", [2, 2, 1000, 1000]),
+          },
+        },
+      ],
+    },
+    () => model({ "x.weight": [4, 6, 3, 3] }),
+  ],
+  [
+    "LoKr factors of rank 0",
+    '"x": factors have rank 0, expected at least 1',
+    {
+      modules: [
+        {
+          ...lora("x", 4, 6),
+          delta: { kind: "lokr", w1: [tensor("a", [2, 2])], w2: [tensor("b", [2, 0]), tensor("c", [0, 3])] },
+        },
+      ],
+    },
+    () => model({ "x.weight": [4, 6] }),
+  ],
+  [
+    "one part of an expert whose parts alternate",
+    '"m.experts.0.up_proj": adapts a part of "m.experts.gate_up_proj", whose parts alternate column by column',
+    { modules: [lora("m.experts.0.up_proj", 3, 4)] },
+    () => model({ "m.experts.gate_up_proj": [2, 4, 6] }, { model_type: "gpt_oss" }),
+  ],
+  [
+    "PiSSA of an embedding",
+    "pissa is an initialisation of linear layers only",
+    { modules: [lora("model.embed_tokens", 4, 10, { kind: "embedding", residual: "pissa" })] },
+    llama,
+  ],
+  [
     "LoKr factors for another weight",
     '"x": expected factors for a weight of [4, 6], got [4, 4]',
     {
@@ -372,6 +504,19 @@ describe("targets without arithmetic", () => {
   it("takes plain f8 weights and layers beside quantised ones", async () => {
     const base = model([tensor("x.weight", [4, 4], "f8_e4m3fn"), tensor("y.qweight", [4, 4], "i32")], LLAMA);
     expect((await resolve({ modules: [lora("x", 4, 4)] }, base)).problems).toEqual([]);
+  });
+
+  it.each([
+    { quantization_config: { quant_method: "fp8" } },
+    { text_config: { quantization_config: { quant_method: "fp8" } } },
+  ])("refuses f8 weights of a quantised base that have no scale beside them: %j", async (config) => {
+    for (const dtype of ["f8_e4m3fn", "f8_e5m2"] as const) {
+      const base = model([tensor("x.weight", [4, 4], dtype)], { ...LLAMA, ...config });
+      const error = await errorOf(() => resolve({ modules: [lora("x", 4, 4)] }, base));
+      expect([error.code, error.subject]).toEqual(["QUANTIZED_BASE", "x.weight"]);
+    }
+    const unquantised = model({ "x.weight": [4, 4] }, { ...LLAMA, ...config });
+    expect((await resolve({ modules: [lora("x", 4, 4)] }, unquantised)).problems).toEqual([]);
   });
 
   it("refuses integer weights by name, as quantised where the config says so", async () => {

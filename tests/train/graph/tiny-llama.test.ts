@@ -43,7 +43,7 @@ function numbers(store: TensorStore, name: string): Numbers {
 /** The graph of one step: loss, tokens and a gradient for each part of each adapter, named as in the fixture. */
 function stepGraph(store: TensorStore, chunkRows: number): { graph: Graph; feeds: Map<string, Numbers> } {
   const scale = Number(store.metadata.get("scale"));
-  const paths = (store.metadata.get("modules") ?? "").split("\n");
+  const paths = [...store.tensors.keys()].flatMap((name) => (name.endsWith(".down") ? [name.slice(0, -5)] : []));
   const has = (path: string, part: string) => store.tensors.has(`${path}.${part}`);
   const { g: forward, hidden } = tinyLlama(inMemory, BATCH, LENGTH);
   const targets = paths

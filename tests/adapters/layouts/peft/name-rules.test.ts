@@ -67,9 +67,7 @@ describe("patternTable", () => {
   test("finds its way through thousands of keys, as EVA writes them", () => {
     const names = Array.from({ length: 3_000 }, (_, index) => `model.layers.${index}.self_attn.q_proj`);
     const table = patternTable(new Map(names.map((name, index) => [name, index])), "rank_pattern", patternCompiler(""));
-    const start = performance.now();
     expect(names.map((name) => table.find(name))).toEqual(names.map((_, index) => index));
-    expect(performance.now() - start).toBeLessThan(3_000);
   });
 });
 

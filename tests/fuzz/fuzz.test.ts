@@ -1,0 +1,44 @@
+/** `npm run fuzz` in short, and proof that it would see a fault. */
+
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { fuzz } from "./fuzz.js";
+import { makeTargets, type Target } from "./targets.js";
+
+test("damaged files are read or refused with a typed error, soon and in little memory", async () => {
+  const { tallies, failures } = await fuzz(makeTargets(temporaryFolder()), {
+    seconds: 50,
+    executions: 2500,
+    seed: 20_260_101,
+  });
+  expect(failures).toEqual([]);
+  for (const [name, { executions, accepted, refused }] of tallies) {
+    expect(executions, name).toBeGreaterThan(5);
+    expect(accepted, name).toBeGreaterThan(0);
+    expect(refused.size, name).toBeGreaterThan(1);
+  }
+});
+
+describe("the fuzzer reports", () => {
+  const targetOf = (act: () => Promise<unknown>): Target => ({ name: "x", weight: 1, files: [], prepare: () => act });
+
+  test.each<[string, () => Promise<unknown>, RegExp]>([
+    ["nothing where all is well", async () => 1, /^$/],
+    ["a bug", async () => (undefined as unknown as string[]).length, /^escaped: TypeError/],
+    ["a hang", () => new Promise((resolve) => setTimeout(resolve, 2100)), /^took 2\.\d s$/],
+    [
+      "a changed prototype",
+      async () => {
+        Object.assign(Object.prototype, { polluted: true });
+      },
+      /^changed a prototype/,
+    ],
+  ])("%s", async (_, act, what) => {
+    try {
+      const { failures } = await fuzz([targetOf(act)], { seconds: 0.01, seed: 1 });
+      expect(failures[0]?.what ?? "").toMatch(what);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, "polluted");
+    }
+  });
+});
