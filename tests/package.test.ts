@@ -55,9 +55,15 @@ test("the package holds what runs and nothing else", () => {
 });
 
 test("every entry of `exports` can be imported", async () => {
-  const names = await Promise.all([import("lora-tool"), import("lora-tool/formats"), import("lora-tool/merge")]);
-  const [all, formats, merge] = names.map((module) => Object.keys(module));
-  expect(all).toEqual(expect.arrayContaining(["merge", "verify", "inspect", "LoraToolError", "VERSION"]));
+  const names = await Promise.all([
+    import("lora-tool"),
+    import("lora-tool/formats"),
+    import("lora-tool/merge"),
+    import("lora-tool/rescale"),
+  ]);
+  const [all, formats, merge, rescale] = names.map((module) => Object.keys(module));
+  expect(all).toEqual(expect.arrayContaining(["merge", "rescale", "verify", "inspect", "LoraToolError", "VERSION"]));
   expect(formats).toEqual(expect.arrayContaining(["openModel", "openStore", "writeSafetensors"]));
   expect(merge).toEqual(expect.arrayContaining(["merge", "verify"]));
+  expect(rescale).toEqual(["rescale"]);
 });

@@ -15,7 +15,7 @@ import { JsonScanner } from "./json-scanner.ts";
  * @param value JSON text of the new value
  */
 export function replaceJsonValue(text: string, path: readonly string[], value: string): string {
-  const scanner = new JsonScanner(text, { file: "" });
+  const scanner = new JsonScanner(text, { file: "", pythonNumbers: true });
   scanner.skipSpace();
   const span = findSpan(scanner, path, 0);
   if (span.kind === "value") return text.slice(0, span.start) + value + text.slice(span.end);

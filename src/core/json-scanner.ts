@@ -17,9 +17,15 @@ export interface JsonOptions {
    * sizes, where `4.0`, `-0` and a rounded 2^53 + 1 must not pass.
    */
   readonly sizesOnly?: boolean;
+  /**
+   * Takes NaN, Infinity and -Infinity, which are not JSON: Python writes them all the same, as in the `time_step_limit` of
+   * Mamba 2's config.json.
+   */
+  readonly pythonNumbers?: boolean;
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const PYTHON_NUMBER = /NaN|-?Infinity/y;
 const PLAIN_INTEGER = /^(?:0|[1-9]\d*)$/;
 /** Every integer of that many digits is a double. */
 const EXACT_DIGITS = 15;
@@ -182,7 +188,7 @@ export class JsonScanner {
   #anyNumber(): number {
     NUMBER.lastIndex = this.#at;
     const text = NUMBER.exec(this.#text)?.[0];
-    if (text === undefined) throw this.#unexpected("a value");
+    if (text === undefined) return this.#pythonNumber();
     const value = Number(text);
     if (!this.#options.sizesOnly && !Number.isFinite(value)) {
       throw this.#invalid("a number beyond the range of a double", this.#at);
@@ -191,6 +197,14 @@ export class JsonScanner {
     if (!this.#options.sizesOnly) return value;
     if (!PLAIN_INTEGER.test(text)) return Number.NaN;
     return Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY;
+  }
+
+  #pythonNumber(): number {
+    PYTHON_NUMBER.lastIndex = this.#at;
+    const text = this.#options.pythonNumbers ? PYTHON_NUMBER.exec(this.#text)?.[0] : undefined;
+    if (text === undefined) throw this.#unexpected("a value");
+    this.#at += text.length;
+    return Number(text);
   }
 
   #word<Value extends JsonValue>(word: string, value: Value): Value {

@@ -141,7 +141,8 @@ function readConfigBeside(path: string): { config: JsonObject | undefined; warni
 }
 
 function readConfig(path: string, shownPath: string): JsonObject {
-  return parseJsonObject(readSmallFile(path, MAX_CONFIG_BYTES, shownPath).bytes, { file: shownPath });
+  const { bytes } = readSmallFile(path, MAX_CONFIG_BYTES, shownPath);
+  return parseJsonObject(bytes, { file: shownPath, pythonNumbers: true });
 }
 
 function weightFile(name: string, store: TensorStore): WeightFile {

@@ -3,6 +3,7 @@
  */
 
 import { closeSync, openSync, writeSync } from "node:fs";
+import { chmod, copyFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { FileError, InterruptedError, toFileError } from "../core/errors.ts";
 import { MAX_IO_BYTES } from "../core/limits.ts";
@@ -56,6 +57,20 @@ export function copyIntoSync(source: string, path: string): void {
       }
     });
   });
+}
+
+/**
+ * Fills a file that a stage has created with another file's bytes, copied by the system, which need not pass through this
+ * process; mode and times are not taken over.
+ */
+export async function copyInto(source: string, path: string): Promise<void> {
+  try {
+    const { mode } = await stat(path);
+    await copyFile(source, path);
+    await chmod(path, mode);
+  } catch (error) {
+    throw toFileError(error, source);
+  }
 }
 
 /**

@@ -50,10 +50,11 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   }
   if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
   const model = await openModel(options.base);
-  if (model.kind === "file" && findFormat(model.path) === "gguf") {
-    throw new UnsupportedError("UNSUPPORTED_FORMAT", "merging into a GGUF base is not supported", {
+  const format = model.kind === "file" ? findFormat(model.path) : "safetensors";
+  if (format !== "safetensors") {
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", `merging into a base of format ${format} is not supported`, {
       file: model.path,
-      hint: "merge into the safetensors that it was made from, then convert the result",
+      hint: "merge into the safetensors model that it was made from, and convert the result",
     });
   }
   const adapters: WeightedAdapter[] = [];

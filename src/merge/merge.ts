@@ -156,7 +156,10 @@ function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptio
     file.tensors.some(({ action }) => action === "replace" || action === "new"),
   );
   if (stats.changed > 0 || replaced || options.allowUnchanged) return;
-  const lost = stats.lost === 0 ? "the deltas are zero, or too small to count beside the weights" : `${stats.lost} deltas vanish in the rounding`;
+  const lost =
+    stats.lost === 0
+      ? "the deltas are zero, or too small to count beside the weights"
+      : `${stats.lost} deltas vanish in the rounding`;
   throw new MismatchError("NOTHING_CHANGED", `the merge changes no element: ${lost}`, [], {
     file: options.out,
     hint: "check the adapter's scale with lora-tool inspect, or pass --allow-unchanged",

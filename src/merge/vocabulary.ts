@@ -10,8 +10,12 @@ import { quote } from "../core/text.ts";
 type Tensors = ReadonlyMap<string, { readonly name: string; readonly shape: Shape }>;
 
 /** One line for each pair of tensors whose rows the merge would part. */
-export function vocabularyProblems({ input, output }: EmbeddingEnds, base: Tensors, planned: Tensors): string[] {
-  const problems: string[] = [];
+export function vocabularyProblems(
+  { input, output, outputBiases }: EmbeddingEnds,
+  base: Tensors,
+  planned: Tensors,
+): string[] {
+  const problems = new Set<string>();
   const compare = (first: string | undefined, second: string) => {
     const [a, b] = [planned.get(first ?? ""), planned.get(second)];
     if (a === undefined || b === undefined) return;
@@ -20,15 +24,16 @@ export function vocabularyProblems({ input, output }: EmbeddingEnds, base: Tenso
     const oldA = rowsOf(base.get(a.name) ?? base.get(b.name) ?? a);
     const oldB = rowsOf(base.get(b.name) ?? base.get(a.name) ?? b);
     if (rowsA - rowsB === oldA - oldB) return;
-    problems.push(
+    problems.add(
       `${quote(a.name)} gets ${rowsA} rows and ${quote(b.name)} ${rowsB}, expected equally many: the adapter has only one of them resized`,
     );
   };
   if (input !== output) compare(input, output);
+  for (const bias of outputBiases) compare(output, bias);
   for (const { name, shape } of planned.values()) {
     if (name.endsWith(".weight") && shape.length > 1) compare(name, `${name.slice(0, -"weight".length)}bias`);
   }
-  return problems;
+  return [...problems];
 }
 
 /** Rows of the embedding in the plan, when they are not those of the base. */

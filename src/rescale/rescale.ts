@@ -16,7 +16,7 @@ import { assertUnchanged } from "../formats/byte-source.ts";
 import { collectSmallFiles, listFolder } from "../formats/model-folder.ts";
 import { type StagedOutput, stageOutput } from "../formats/output.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
-import { copyIntoSync, fillFileInPieces, fillFileSync } from "../formats/write-file.ts";
+import { copyInto, copyIntoSync, fillFileInPieces, fillFileSync } from "../formats/write-file.ts";
 import { ulpsBetween } from "./alpha.ts";
 import type { Rounding } from "./multiply.ts";
 import { assertOptions, type RescaleOptions } from "./options.ts";
@@ -24,7 +24,7 @@ import { type OutputTensor, outputTensors } from "./output-tensors.ts";
 import { planRescale, type RescalePlan } from "./plan.ts";
 import { describeModules, type RescaledModule, type RescaleReport, sumRoundings } from "./report.ts";
 import { openSource, type Source } from "./source.ts";
-import { filePieces, WeightsPieces } from "./weights-pieces.ts";
+import { WeightsPieces } from "./weights-pieces.ts";
 
 const WEIGHTS_NAME = "adapter_model.safetensors";
 const SETTINGS_NAME = "adapter_config.json";
@@ -157,23 +157,30 @@ async function writeWeights(
   staged: StagedOutput,
   { onProgress, signal, adapter }: RescaleOptions,
 ): Promise<{ readonly roundings: ReadonlyMap<string, Rounding>; readonly bytes: number }> {
-  const weights = new WeightsPieces(adapter);
-  const pieces = plan.rewrites ? weights.of(tensors, source.store.metadata) : filePieces(source.weights);
-  const total = plan.rewrites ? paddedBytes(tensors) : source.weights.size;
+  const path = staged.createFile(WEIGHTS_NAME);
+  const total = plan.rewrites ? outputBytes(tensors) : source.weights.size;
   staged.reserve(total);
+  const report = (done: number) => onProgress?.({ phase: "write", done, total, unit: "bytes" });
+  if (!plan.rewrites) {
+    await copyInto(source.weights.path, path);
+    report(total);
+    return { roundings: new Map(), bytes: total };
+  }
+  const weights = new WeightsPieces(adapter);
   let bytes = 0;
   const counted = function* () {
-    for (const piece of pieces) {
+    for (const piece of weights.of(tensors, source.store.metadata)) {
       yield piece;
       bytes += piece.byteLength;
-      onProgress?.({ phase: "write", done: Math.min(bytes, total), total, unit: "bytes" });
+      report(Math.min(bytes, total));
     }
   };
-  await fillFileInPieces(staged.createFile(WEIGHTS_NAME), counted(), signal);
+  await fillFileInPieces(path, counted(), signal);
   return { roundings: weights.roundings, bytes };
 }
 
-function paddedBytes(tensors: readonly OutputTensor[]): number {
+/** Without the header. */
+function outputBytes(tensors: readonly OutputTensor[]): number {
   return tensors.reduce((sum, { source, padding }) => {
     const blocks = padding === undefined ? 0 : source.byteLength / padding.blockBytes;
     return sum + source.byteLength + blocks * (padding?.padBytes ?? 0);

@@ -1,13 +1,13 @@
 /**
- * The bytes of the new weights file, piece by piece: copied as they are, or a header and then each tensor, multiplied and
- * padded on the way. Memory is that of one piece.
+ * The bytes of the new weights file, piece by piece: a header and then each tensor, multiplied and padded on the way.
+ * Memory is that of one piece.
  */
 
 import { isFloatDtype } from "../core/dtype.ts";
 import { NonFiniteError } from "../core/errors.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
 import { encodeHeader } from "../formats/safetensors/writer.ts";
-import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
 import { addRounding, type Multiply, multiplier, NO_ROUNDING, type Rounding } from "./multiply.ts";
 import type { OutputTensor } from "./output-tensors.ts";
 
@@ -16,19 +16,6 @@ const PIECE_BYTES = 4 * 1024 * 1024;
 
 /** Multipliers kept, half a megabyte each: neighbouring tensors mostly share a few factors. */
 const MAX_MULTIPLIERS = 16;
-
-/** A whole file as it is. */
-export function filePieces({ path, size }: FileIdentity): Iterable<Uint8Array> {
-  // Bytes with a place on disk are all that reading needs.
-  const whole: TensorData = {
-    name: path,
-    dtype: "u8",
-    shape: [size],
-    byteLength: size,
-    source: { kind: "file", path, offset: 0 },
-  };
-  return rangePieces(whole, 0, size, new Uint8Array(Math.min(PIECE_BYTES, size)));
-}
 
 export class WeightsPieces {
   /** What became of the tensors that were multiplied, by name; complete once all pieces have been taken. */

@@ -9,6 +9,7 @@ import { cpus, totalmem } from "node:os";
 const BENCHES = {
   merge: () => import("./merge.js"),
   peft: () => import("./peft.js"),
+  rescale: () => import("./rescale.js"),
   startup: () => import("./startup.js"),
 };
 

@@ -88,7 +88,20 @@ describe("parseJson", () => {
   });
 });
 
+test("takes Python's numbers only where it is told to", async () => {
+  const text = new TextEncoder().encode("[NaN, Infinity, -Infinity, 1]");
+  expect(parseJson(text, { file: "a.json", pythonNumbers: true })).toEqual([Number.NaN, Infinity, -Infinity, 1]);
+  expect((await errorOf(() => parseJson(text, { file: "a.json" }))).code).toBe("INVALID_JSON");
+  const bad = new TextEncoder().encode("[-NaN]");
+  expect((await errorOf(() => parseJson(bad, { file: "a.json", pythonNumbers: true }))).code).toBe("INVALID_JSON");
+});
+
 describe("replaceJsonValue", () => {
+  test("leaves the numbers that Python writes as they are", () => {
+    const text = '{"limit": [0.0, Infinity], "tie": true}';
+    expect(replaceJsonValue(text, ["tie"], "false")).toBe('{"limit": [0.0, Infinity], "tie": false}');
+  });
+
   const config = '{\n  "eps": 1e-05,\n  "tie": true,\n  "text": {\n    "vocab": 10\n  }\n}\n';
 
   test("changes one value and no other byte", () => {

@@ -9,8 +9,11 @@ import { type Ended, runCli, underStrace, whyNoStrace, works } from "../support/
 import { createWorkspace, inputsOf, leftoversOf, type Workspace } from "./workspace.js";
 
 const noStrace = whyNoStrace();
-const MOUNTS = ["unshare", "-m"];
-const noMounts = works([...MOUNTS, "mount", "-t", "tmpfs", "none", "/mnt"]) ? undefined : "may not mount";
+const MOUNTS =
+  ["-m", "-rm"]
+    .map((flags) => ["unshare", flags])
+    .find((unshare) => works([...unshare, "mount", "-t", "tmpfs", "none", "/mnt"])) ?? [];
+const noMounts = MOUNTS.length > 0 ? undefined : "may not mount";
 const OTHER_USER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 const noOtherUser = works([...OTHER_USER, process.execPath, "--version"]) ? undefined : "may not become another user";
 const noLimits = works(["prlimit", "--fsize=1000000", "true"]) ? undefined : "prlimit is not there";
@@ -71,6 +74,12 @@ describe("a merge over an old output is refused by", () => {
       "openat:error=EACCES:when=1",
       () => join(workspace.base, "model-00003-of-00004.safetensors"),
       /00003.*no permission/,
+    ],
+    [
+      "too many open files",
+      "openat:error=EMFILE:when=2",
+      () => join(workspace.base, "model-00003-of-00004.safetensors"),
+      /00003.*too many open files.*\n.*ulimit -n/,
     ],
     [
       "a config that cannot be read",
@@ -152,13 +161,8 @@ test("inputs that may only be read make an output that may be written", (context
   }
 });
 
-test("a few open files are enough, and fewer are an error", () => {
-  const codes = [28, 36, 64].map((files) => {
-    workspace.placeOld();
-    const ended = runCli(overOld(), { prefix: ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh"] });
-    if (ended.code === 0) expect(stateOf(workspace.out)).toBe(workspace.golden);
-    else expectRefusal(ended, /too many open files.*\n.*ulimit -n/);
-    return ended.code;
-  });
-  expect([codes[0], codes.at(-1)]).toEqual([1, 0]);
+test("few open files are enough", () => {
+  const { code, stderr } = runCli(overOld(), { prefix: ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"] });
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stateOf(workspace.out)).toBe(workspace.golden);
 });

@@ -18,12 +18,12 @@ const sha256Of = (path: string) => createHash("sha256").update(readFileSync(path
 const adapterOf = (name: string) => ({ path: join(FIXTURES, "adapters", name) });
 
 describe.each(BASES)("%s", (baseName) => {
-  test.each(ADAPTERS)("with %s gives the same bytes with one, two and four workers, and again", async (name) => {
+  test.each(ADAPTERS)("with %s gives the same bytes with one, two and four workers", async (name) => {
     const folder = temporaryFolder();
     const options = { base: join(FIXTURES, baseName), adapters: [adapterOf(name)] };
     const states = [];
-    for (const [index, workers] of [1, 2, 4, 2].entries()) {
-      const out = join(folder, String(index));
+    for (const workers of [1, 2, 4]) {
+      const out = join(folder, String(workers));
       await merge({ ...options, out, workers });
       states.push(stateOf(out));
     }
@@ -31,7 +31,7 @@ describe.each(BASES)("%s", (baseName) => {
   });
 });
 
-test("a tensor that several jobs share has the same bytes, however many workers do them", async () => {
+test("a tensor that several jobs share has the same bytes, however many workers do them, and again", async () => {
   const folder = temporaryFolder();
   const [rows, columns] = [4200, 4096];
   const base = writeBase(folder, { [`${Q}.weight`]: { shape: [rows, columns], dtype: "bf16" } });
@@ -40,13 +40,13 @@ test("a tensor that several jobs share has the same bytes, however many workers 
     [`base_model.model.${Q}.lora_B.weight`]: { shape: [rows, 2] },
   });
   const states = [];
-  for (const workers of [1, 3]) {
-    const out = join(folder, String(workers));
+  for (const [run, workers] of [1, 3, 3].entries()) {
+    const out = join(folder, String(run));
     const { result } = await merge({ base, adapters: [{ path: adapter }], out, workers });
     expect(result?.elements).toBe(rows * columns);
     states.push(stateOf(out));
   }
-  expect(states[0]).toBe(states[1]);
+  expect(new Set(states).size).toBe(1);
 });
 
 describe("the note on where the weights came from", () => {

@@ -43,7 +43,12 @@ describe("parts that are joined", () => {
 
   test("may come from machines where everything lies elsewhere", async () => {
     const folder = temporaryFolder();
-    const here = { base: writeBase(folder), adapters: [{ path: writeAdapter(folder) }], out: join(folder, "out") };
+    const here = {
+      base: writeBase(folder),
+      adapters: [{ path: writeAdapter(folder) }],
+      out: join(folder, "out"),
+      workers: 1,
+    };
     await merge({ ...here, part: { index: 1, count: 2 } });
     cpSync(here.base, join(folder, "there/base"), { recursive: true });
     cpSync(join(folder, "adapter"), join(folder, "there/adapter"), { recursive: true });
@@ -67,7 +72,12 @@ describe("parts that are joined", () => {
 
   test("may be made again", async () => {
     const folder = temporaryFolder();
-    const options = { base: writeBase(folder), adapters: [{ path: writeAdapter(folder) }], out: join(folder, "out") };
+    const options = {
+      base: writeBase(folder),
+      adapters: [{ path: writeAdapter(folder) }],
+      out: join(folder, "out"),
+      workers: 1,
+    };
     await mergeInParts(options, 2);
     await mergeInParts(options, 2);
     expect(readdirSync(`${options.out}.parts`)).toEqual(["part-00001-of-00002", "part-00002-of-00002"]);
@@ -182,6 +192,7 @@ describe("parts that do not make up one merge are refused:", () => {
       base: writeBase(folder),
       adapters: [{ path: writeAdapter(folder, zero) }],
       out: join(folder, "out"),
+      workers: 1,
     };
     await mergeInParts(options, 2);
     expect((await errorOfBuilt(() => merge({ ...options, finish: true }))).code).toBe("NOTHING_CHANGED");

@@ -86,6 +86,16 @@ describe("a vocabulary that is resized", () => {
   });
 });
 
+test("the bias of BERT's head lies in the module around its weight", async () => {
+  const names = ["bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"];
+  const bias = "cls.predictions.bias";
+  const shapes = Object.fromEntries([...names.map((name) => [name, [6, 4]]), [bias, [6]]]);
+  const base = model(shapes, { model_type: "bert", tie_word_embeddings: false });
+  const ends = names.map((name) => override(name, [8, 4]));
+  expect(shapesOf(await plan(base, { overrides: [...ends, override(bias, [8])] }))[bias]).toEqual([8]);
+  expect((await errorOf(() => plan(base, { overrides: ends }))).message).toContain(`8 rows and "${bias}" 6`);
+});
+
 describe("a classifier of other labels", () => {
   const base = () => model({ [INPUT]: [6, 4], "score.weight": [3, 4], "score.bias": [3] }, { model_type: "llama" });
 

@@ -81,6 +81,7 @@ describe("with a base of a few numbers", () => {
     readonly base: string;
     readonly adapters: { path: string }[];
     readonly merged: string;
+    readonly workers: number;
   }
 
   async function make(tensors: SmallTensors = BASE_TENSORS, settings: object = {}): Promise<Made> {
@@ -90,6 +91,7 @@ describe("with a base of a few numbers", () => {
       base: writeBase(folder, tensors),
       adapters: [{ path: writeAdapter(folder, undefined, settings) }],
       merged: join(folder, "out"),
+      workers: 1,
     };
     await merge({ ...made, out: made.merged });
     return made;

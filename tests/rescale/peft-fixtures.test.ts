@@ -19,7 +19,12 @@ interface Case {
   readonly name: string;
   readonly base: string;
   readonly adapter: string;
-  readonly settings: Readonly<Record<string, unknown>>;
+  readonly settings: {
+    readonly peft_type?: unknown;
+    readonly use_rslora?: unknown;
+    readonly rank_pattern?: object;
+    readonly alpha_pattern?: object;
+  };
   readonly expertOrder?: "expert-major";
 }
 
@@ -117,7 +122,7 @@ describe.each(loras ?? [])("$name", (one) => {
     if (!FOLDED.has(one.name)) return;
 
     const folded = join(folder, "folded");
-    const flatten = Object.keys(one.settings.rank_pattern ?? {}).length > 0;
+    const flatten = one.name !== "pissa" && Object.keys(one.settings.rank_pattern ?? {}).length > 0;
     const wish = { adapter: one.adapter, to, out: folded, bake: true, flatten, expertOrder: one.expertOrder } as const;
     const { modules, result } = await rescale(wish);
     expect(modules.every(({ scaleAfter }) => scaleAfter === 1)).toBe(true);
@@ -152,11 +157,16 @@ function expectNear(found: Tensors, wanted: Tensors, rounding: number): void {
 
 const LAST_BIT = { f32: 2 ** -20, f16: 2 ** -10, bf16: 2 ** -7 };
 
-test("folding OLoRA is refused: its base depends on the scale", async () => {
+test.each([
+  ["olora", "folding", /its scale cannot be folded/],
+  ["pissa", "padding", /as many directions .* as the rank/],
+])("%s: %s is refused, for its base depends on it", async (name, _, message) => {
   const folder = temporaryFolder();
-  const adapter = join(FIXTURES, "peft/olora/adapter");
-  const error = await errorOfBuilt(() => rescale({ adapter, to: "lora", bake: true, out: join(folder, "out") }));
-  expect([error.code, readdirSync(folder)]).toEqual(["UNSUPPORTED_ADAPTER", []]);
+  const adapter = join(FIXTURES, "peft", name, "adapter");
+  const wish = { adapter, to: "lora", bake: true, flatten: true, out: join(folder, "out") } as const;
+  const error = await errorOfBuilt(() => rescale(wish));
+  expect([error.code, error.message]).toEqual(["UNSUPPORTED_ADAPTER", expect.stringMatching(message)]);
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test.each(others ?? [])("$name, which has one scale, is refused", async ({ adapter }) => {

@@ -91,7 +91,7 @@ describe("without folding", () => {
     const adapter = writeAdapter(folder, { ...factors(Q, 4), ...factors(V, 2) }, { rank_pattern: { q_proj: 4 } });
     const report = await rescale({ adapter, to: "rslora", out: join(folder, "out") });
     const { lora_alpha, alpha_pattern } = JSON.parse(config(join(folder, "out")));
-    expect([lora_alpha, alpha_pattern]).toEqual([4 / Math.SQRT2, { "^model\\.layers\\.0\\.self_attn\\.q_proj$": 2 }]);
+    expect([lora_alpha, alpha_pattern]).toEqual([2 * Math.SQRT2, { "^model\\.layers\\.0\\.self_attn\\.q_proj$": 2 }]);
     expect(report.modules).toContainEqual({
       name: Q,
       kind: "linear",
@@ -167,7 +167,7 @@ describe("with folding", () => {
     const adapter = writeAdapter(folder, tensors, { rank_pattern: { q_proj: 4 } });
     const out = join(folder, "out");
     await rescale({ adapter, to: "lora", bake: true, flatten: true, out });
-    expect(JSON.parse(config(out))).toMatchObject({ r: 4, lora_alpha: 4, rank_pattern: {}, alpha_pattern: {} });
+    expect(JSON.parse(config(out))).toMatchObject({ r: 4, lora_alpha: 4, rank_pattern: {} });
     const rows = value(down(V), adapter).numbers;
     expect(value(down(V), out)).toEqual({ shape: [4, 8], numbers: [...rows, ...Array(16).fill(0)] });
     const columns = value(up(V), adapter).numbers.map((number) => number * 2);
