@@ -3,10 +3,11 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { closeSync, copyFileSync, fsyncSync, openSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { openEngine } from "../../dist/engine/engine.js";
 import { openGemm } from "../../dist/engine/gemm.js";
+import { durableCopy } from "./durable-copy.js";
 import { adapter, baseModel, CACHE, LAYER_COUNT, LINEARS } from "./model.js";
 
 const RANKS = [16, 1024];
@@ -32,19 +33,6 @@ export async function run(options) {
         `(${rows.map((row) => row.ratio.toFixed(2)).join(", ")}), peak ${(median("peak") / 1e6).toFixed(0)} MB`,
     );
   }
-}
-
-function durableCopy(path) {
-  const target = join(CACHE, "copy");
-  rmSync(target, { force: true });
-  const started = performance.now();
-  copyFileSync(path, target);
-  const fd = openSync(target, "r+");
-  fsyncSync(fd);
-  closeSync(fd);
-  const seconds = (performance.now() - started) / 1000;
-  rmSync(target);
-  return seconds;
 }
 
 /** All products of the adapter, in tiles of 1024 rows, on every core, data in memory. */

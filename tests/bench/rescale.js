@@ -3,8 +3,9 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { closeSync, copyFileSync, fsyncSync, openSync, rmSync, statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { durableCopy } from "./durable-copy.js";
 import { adapter, CACHE } from "./model.js";
 
 /** 1.0 GB in f32 on the linear layers of a 1.1 B model. */
@@ -31,19 +32,6 @@ export async function run() {
         `(${rows.map((row) => (row[kind].seconds / row.copy).toFixed(2)).join(", ")}), peak ${(peak / 1e6).toFixed(0)} MB`,
     );
   }
-}
-
-function durableCopy(path) {
-  const target = join(CACHE, "copy");
-  rmSync(target, { force: true });
-  const started = performance.now();
-  copyFileSync(path, target);
-  const fd = openSync(target, "r+");
-  fsyncSync(fd);
-  closeSync(fd);
-  const seconds = (performance.now() - started) / 1000;
-  rmSync(target);
-  return seconds;
 }
 
 function rescaleInChild(folder, ...flags) {
