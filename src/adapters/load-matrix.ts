@@ -9,7 +9,7 @@ import { type FloatDtype, floatBytes, isFloatDtype } from "../core/dtype.ts";
 import { UnsupportedError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
-import type { TensorData } from "../formats/tensor-store.ts";
+import { placeOf, type TensorData } from "../formats/tensor-store.ts";
 import { FloatPool } from "./float-pool.ts";
 import type { MatrixView } from "./matrix.ts";
 
@@ -28,7 +28,7 @@ export class MatrixLoader {
 
   /** All elements of a tensor, C order. */
   vector(tensor: TensorData): Float32Array {
-    return this.#run(tensor, 0, elementCount(tensor.shape) ?? 0);
+    return this.#read(tensor, 0, this.pool.take(elementCount(tensor.shape) ?? 0));
   }
 
   /** The whole view as [rows, columns]. */
@@ -40,17 +40,18 @@ export class MatrixLoader {
   rows(view: MatrixView, start: number, count: number): Float32Array {
     const { tensor, columns, rowStride, columnStride } = view;
     const first = view.offset + start * rowStride;
-    if (columnStride === 1 && rowStride === columns) return this.#run(tensor, first, count * columns);
-
     const out = this.pool.take(count * columns);
+    if (columnStride === 1 && rowStride === columns) return this.#read(tensor, first, out);
+
     // One read for each line along the larger stride: its elements lie closest together.
     const byRow = rowStride >= columnStride;
     const [lines, lineStride, length, stride] = byRow
       ? [count, rowStride, columns, columnStride]
       : [columns, columnStride, count, rowStride];
     const [outLine, outStep] = byRow ? [columns, 1] : [1, columns];
+    const values = this.pool.take((length - 1) * stride + 1);
     for (let line = 0; line < lines; line++) {
-      const values = this.#run(tensor, first + line * lineStride, (length - 1) * stride + 1);
+      this.#read(tensor, first + line * lineStride, values);
       for (let index = 0; index < length; index++) {
         out[line * outLine + index * outStep] = values[index * stride] ?? 0;
       }
@@ -58,14 +59,13 @@ export class MatrixLoader {
     return out;
   }
 
-  /** `count` elements from element `start` of the flattened tensor. */
-  #run(tensor: TensorData, start: number, count: number): Float32Array {
+  /** Fills `out` with the elements of the flattened tensor from `start` on. */
+  #read(tensor: TensorData, start: number, out: Float32Array): Float32Array {
     const dtype = floatDtypeOf(tensor);
     const width = floatBytes(dtype);
-    const out = this.pool.take(count);
     const chunkElements = CHUNK_BYTES / width;
-    for (let done = 0; done < count; done += chunkElements) {
-      const elements = Math.min(chunkElements, count - done);
+    for (let done = 0; done < out.length; done += chunkElements) {
+      const elements = Math.min(chunkElements, out.length - done);
       const raw = this.#chunk.subarray(0, elements * width);
       readTensorRangeSync(tensor, (start + done) * width, raw);
       this.#kernels.widen(dtype, raw, out.subarray(done, done + elements));
@@ -81,6 +81,5 @@ export class MatrixLoader {
  */
 export function floatDtypeOf(tensor: TensorData, dtype = tensor.dtype): FloatDtype {
   if (isFloatDtype(dtype)) return dtype;
-  const details = { subject: tensor.name, ...(tensor.source.kind === "file" ? { file: tensor.source.path } : {}) };
-  throw new UnsupportedError("UNSUPPORTED_DTYPE", `no arithmetic is defined for ${dtype}`, details);
+  throw new UnsupportedError("UNSUPPORTED_DTYPE", `no arithmetic is defined for ${dtype}`, placeOf(tensor));
 }

@@ -98,14 +98,17 @@ const openFiles = new Map<string, OpenFile>();
 const MAX_OPEN_FILES = 32;
 
 /** Bytes `byteOffset` … of a tensor, wherever they lie; for worker threads, which read by range. */
-export function readTensorRangeSync(tensor: TensorData, byteOffset: number, target: Uint8Array): void {
-  const { source } = tensor;
+export function readTensorRangeSync(
+  { name, source }: Pick<TensorData, "name" | "source">,
+  byteOffset: number,
+  target: Uint8Array,
+): void {
   if (source.kind === "file") {
     readFullySync(openForBurst(source.path), target, source.offset + byteOffset, source.path);
     return;
   }
   const bytes = source.bytes.subarray(byteOffset, byteOffset + target.byteLength);
-  if (bytes.byteLength < target.byteLength) throw new RangeError(`read past the end of tensor ${tensor.name}`);
+  if (bytes.byteLength < target.byteLength) throw new RangeError(`read past the end of tensor ${name}`);
   target.set(bytes);
 }
 

@@ -6,6 +6,7 @@
  */
 
 import type { Dtype } from "../core/dtype.ts";
+import type { ErrorDetails } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 
 /** Bytes of a file, little-endian, C order. */
@@ -31,6 +32,11 @@ export interface TensorData {
   readonly shape: Shape;
   readonly byteLength: number;
   readonly source: FileRange | MemoryRange;
+}
+
+/** What an error about a tensor names: the tensor and, where there is one, its file. */
+export function placeOf({ name, source }: TensorData): Pick<ErrorDetails, "subject" | "file"> {
+  return { subject: name, ...(source.kind === "file" && { file: source.path }) };
 }
 
 /** A file as it was when it was opened, to notice a change while the program runs. */

@@ -8,7 +8,7 @@ import type { DeviceName } from "../engine/device.ts";
 import type { HashJob, Job, TensorJob } from "./jobs.ts";
 import { planJobs } from "./jobs.ts";
 import type { PlacedTensor } from "./output-layout.ts";
-import type { MergePlan, PlannedTensor } from "./plan.ts";
+import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import { defaultWorkers, WorkerPool } from "./worker-pool.ts";
 
@@ -16,7 +16,9 @@ import { defaultWorkers, WorkerPool } from "./worker-pool.ts";
 const TILE_ELEMENTS = 256 * 1024;
 
 export interface PoolOptions extends RunOptions {
+  /** Threads; default one a core, at most 8. */
   readonly workers?: number | undefined;
+  /** Where the products are computed; default `auto`. */
   readonly device?: DeviceName | undefined;
 }
 
@@ -27,8 +29,7 @@ const LARGE_RANK_ROWS = 256;
 
 /** A pool for the steps of a plan's tensors. */
 export function openPool(plan: MergePlan, options: PoolOptions): WorkerPool {
-  const tensors = plan.files.flatMap((file) => file.tensors);
-  const tileElements = tensors.reduce((most, tensor) => Math.max(most, neededElements(tensor)), TILE_ELEMENTS);
+  const tileElements = tensorsOf(plan).reduce((most, tensor) => Math.max(most, neededElements(tensor)), TILE_ELEMENTS);
   const { device = "auto", workers = defaultWorkers() } = options;
   if (!Number.isSafeInteger(workers) || workers < 1) {
     throw new UsageError(`expected a whole number of workers of at least 1, got ${workers}`);

@@ -2,10 +2,9 @@
  * `lora-tool/merge`: base + adapters → inference-ready weights, and the proof.
  */
 
-export type { OutputDtype } from "./inputs.ts";
 export { MERGE_METHODS, type MergeMethod, type MergeOptions, merge } from "./merge.ts";
 export type { Part } from "./parts.ts";
-export type { Action } from "./plan.ts";
+export type { Action, OutputDtype } from "./plan.ts";
 export { PROVENANCE_KEY } from "./provenance.ts";
 export type { AdapterSummary, MergeReport, MergeResult, PlannedRow } from "./report.ts";
 export { type VerifiedTensor, type VerifyOptions, type VerifyReport, verify } from "./verify.ts";

@@ -12,12 +12,8 @@ import type { Model } from "../formats/model.ts";
 import { openModel } from "../formats/open-model.ts";
 import { findFormat } from "../formats/registry.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
-import { type MergePlan, planMerge } from "./plan.ts";
+import { type MergePlan, OUTPUT_DTYPES, type OutputDtype, planMerge } from "./plan.ts";
 import type { WeightedAdapter } from "./provenance.ts";
-
-export const OUTPUT_DTYPES = ["keep", "f32", "f16", "bf16"] as const;
-/** Dtype of the float tensors of the output; `keep`: each as in the base. */
-export type OutputDtype = (typeof OUTPUT_DTYPES)[number];
 
 export interface InputOptions {
   /** HF folder, `model.safetensors.index.json` or one `.safetensors` file. */
@@ -90,5 +86,10 @@ function repeated(adapters: readonly WeightedAdapter[]): string[] {
 
 /** Every file that the inputs were read from. */
 export function filesOf({ model, adapters }: Inputs): FileIdentity[] {
-  return [...model.store.files, ...adapters.flatMap(({ adapter }) => adapter.files)];
+  return [...model.store.files, ...adapterFilesOf(adapters)];
+}
+
+/** Every file that adapters were read from. */
+export function adapterFilesOf(adapters: readonly WeightedAdapter[]): FileIdentity[] {
+  return adapters.flatMap(({ adapter }) => adapter.files);
 }

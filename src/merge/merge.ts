@@ -4,16 +4,15 @@
 
 import { basename } from "node:path";
 import { MismatchError, UsageError } from "../core/errors.ts";
-import type { RunOptions } from "../core/progress.ts";
-import type { DeviceName } from "../engine/device.ts";
 import { assertUnchanged } from "../formats/byte-source.ts";
 import type { Model } from "../formats/model.ts";
 import { stageOutput } from "../formats/output.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
-import { fillTensors, hashFiles, openPool } from "./execute.ts";
+import { fillTensors, hashFiles, openPool, type PoolOptions } from "./execute.ts";
 import { filesOf, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
 import { layOut, type OutputFile } from "./output-layout.ts";
 import { openParts, type Part, removeParts, writePart } from "./parts.ts";
+import { tensorsOf } from "./plan.ts";
 import { PENDING_SHA256, PROVENANCE_KEY, provenance } from "./provenance.ts";
 import { countActions, type MergeReport, type MergeResult, planRows, summariseAdapter, sumStats } from "./report.ts";
 import type { TensorStats } from "./tensor-executor.ts";
@@ -25,14 +24,12 @@ import { writeHeaders, writeSmallFiles } from "./write-model.ts";
 export const MERGE_METHODS = ["add"] as const;
 export type MergeMethod = (typeof MERGE_METHODS)[number];
 
-export interface MergeOptions extends InputOptions, RunOptions {
+export interface MergeOptions extends InputOptions, PoolOptions {
   /** A folder, or one `.safetensors` file for a base that is one file. */
   readonly out: string;
   readonly method?: MergeMethod | undefined;
   /** Bytes of tensor data in one weights file; default: the base's own files. */
   readonly maxShardSize?: number | undefined;
-  /** Threads; default one a core, at most 8. */
-  readonly workers?: number | undefined;
   /** Make only this part; `finish` joins the parts. */
   readonly part?: Part | undefined;
   /** Join what one run for each `part` has made into the output. */
@@ -44,7 +41,6 @@ export interface MergeOptions extends InputOptions, RunOptions {
   readonly overwrite?: boolean | undefined;
   /** Plan only. */
   readonly dryRun?: boolean | undefined;
-  readonly device?: DeviceName | undefined;
 }
 
 /**
@@ -152,9 +148,7 @@ function totalBytes(files: readonly OutputFile[]): number {
 }
 
 function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptions): void {
-  const replaced = plan.files.some((file) =>
-    file.tensors.some(({ action }) => action === "replace" || action === "new"),
-  );
+  const replaced = tensorsOf(plan).some(({ action }) => action === "replace" || action === "new");
   if (stats.changed > 0 || replaced || options.allowUnchanged) return;
   const lost =
     stats.lost === 0
@@ -174,12 +168,7 @@ async function verifyStaged(
 ): Promise<VerifyReport> {
   const stores = written.map(({ path }) => openSafetensors(path));
   const tensors = new Map(stores.flatMap((store) => [...store.tensors]));
-  const report = await verifyTensors(
-    plan.files.flatMap((file) => file.tensors),
-    tensors,
-    pool,
-    options,
-  );
+  const report = await verifyTensors(tensorsOf(plan), tensors, pool, options);
   if (report.passed) return report;
   throw new MismatchError("VERIFICATION_FAILED", "the merged weights are not base + deltas", describeFailures(report), {
     file: options.out,

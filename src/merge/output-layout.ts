@@ -8,7 +8,7 @@
 import { DTYPE_BITS } from "../core/dtype.ts";
 import { elementCount } from "../core/shape.ts";
 import { encodeHeader, type HeaderEntry } from "../formats/safetensors/writer.ts";
-import type { MergePlan, PlannedFile, PlannedTensor } from "./plan.ts";
+import { type MergePlan, type PlannedFile, type PlannedTensor, tensorsOf } from "./plan.ts";
 
 export interface PlacedTensor {
   readonly tensor: PlannedTensor;
@@ -37,7 +37,7 @@ export function outputBytes(tensor: PlannedTensor): number {
 function reshard(files: readonly PlannedFile[], maxShardBytes: number): PlannedFile[] {
   const shards: PlannedTensor[][] = [];
   let filled = Number.POSITIVE_INFINITY;
-  for (const tensor of files.flatMap((file) => file.tensors)) {
+  for (const tensor of tensorsOf({ files })) {
     const bytes = outputBytes(tensor);
     if (filled + bytes > maxShardBytes) {
       shards.push([]);
@@ -52,8 +52,13 @@ function reshard(files: readonly PlannedFile[], maxShardBytes: number): PlannedF
 
 function shardName(index: number, count: number): string {
   if (count === 1) return "model.safetensors";
+  return `model-${numberOf(index, count)}.safetensors`;
+}
+
+/** `00002-of-00005`, as Hugging Face numbers shards. */
+export function numberOf(index: number, count: number): string {
   const digits = (value: number) => String(value).padStart(5, "0");
-  return `model-${digits(index)}-of-${digits(count)}.safetensors`;
+  return `${digits(index)}-of-${digits(count)}`;
 }
 
 export interface LayoutOptions {

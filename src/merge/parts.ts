@@ -21,10 +21,10 @@ import { openSafetensors } from "../formats/safetensors/reader.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { fillFileSync } from "../formats/write-file.ts";
 import { fillTensors, hashFiles } from "./execute.ts";
-import { filesOf, type Inputs } from "./inputs.ts";
-import { layOut, outputBytes } from "./output-layout.ts";
+import { adapterFilesOf, filesOf, type Inputs } from "./inputs.ts";
+import { layOut, numberOf, outputBytes } from "./output-layout.ts";
 import { encodePartRecord, readPartRecord } from "./part-record.ts";
-import type { MergePlan, PlannedTensor } from "./plan.ts";
+import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 import { writeHeaders } from "./write-model.ts";
@@ -60,7 +60,7 @@ export async function writePart(
     staged.reserve(layout.reduce((sum, file) => sum + file.byteLength, 0));
     const path = staged.createFile(TENSORS_NAME);
     const placed = layout.flatMap((file) => file.tensors);
-    const adapterFiles = inputs.adapters.flatMap(({ adapter }) => adapter.files);
+    const adapterFiles = adapterFilesOf(inputs.adapters);
     const { stats, hashes } = await fillTensors(pool, placed, () => path, adapterFiles, options);
     writeHeaders(layout, () => path);
     const record = encodePartRecord({ fingerprint: fingerprint(inputs, hashes), stats });
@@ -75,7 +75,7 @@ export async function writePart(
 
 /** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */
 export function tensorsOfPart(plan: MergePlan, { index, count }: Part): PlannedTensor[] {
-  const tensors = plan.files.flatMap((file) => file.tensors);
+  const tensors = tensorsOf(plan);
   const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0) || 1;
   let before = 0;
   return tensors.filter((tensor) => {
@@ -97,7 +97,7 @@ export async function openParts(
   out: string,
   options: RunOptions,
 ): Promise<{ plan: MergePlan; stats: Map<string, TensorStats> }> {
-  const adapterFiles = inputs.adapters.flatMap(({ adapter }) => adapter.files);
+  const adapterFiles = adapterFilesOf(inputs.adapters);
   const expected = fingerprint(inputs, await hashFiles(pool, adapterFiles, options));
   const problems: string[] = [];
   const tensors = new Map<string, TensorData>();
@@ -146,7 +146,7 @@ function partsFolder(out: string): string {
 }
 
 function partFolder(out: string, { index, count }: Part): string {
-  return join(partsFolder(out), `part-${fiveDigits(index)}-of-${fiveDigits(count)}`);
+  return join(partsFolder(out), `part-${numberOf(index, count)}`);
 }
 
 /** Every part that must exist, judged by the ones that do. */
@@ -168,7 +168,7 @@ function fingerprint({ plan, adapters, model }: Inputs, hashes: ReadonlyMap<stri
   for (const { adapter } of adapters) for (const { path } of adapter.files) digest.update(`${hashes.get(path)}\n`);
   // The base is too large to be hashed by every part: sizes and the start of each tensor must do to tell two apart.
   for (const { size } of model.store.files) digest.update(`${size}\n`);
-  for (const { name, action, dtype, shape, source, steps } of plan.files.flatMap((file) => file.tensors)) {
+  for (const { name, action, dtype, shape, source, steps } of tensorsOf(plan)) {
     // Paths differ between machines; everything else about a step decides the numbers.
     const text = JSON.stringify([name, action, dtype, shape, steps], (key, value) => (key === "source" ? 0 : value));
     const sample = new Uint8Array(Math.min(SAMPLE_BYTES, source.byteLength));
@@ -176,8 +176,4 @@ function fingerprint({ plan, adapters, model }: Inputs, hashes: ReadonlyMap<stri
     digest.update(`${text}\n`).update(sample);
   }
   return digest.digest("hex");
-}
-
-function fiveDigits(value: number): string {
-  return String(value).padStart(5, "0");
 }

@@ -49,9 +49,17 @@ export interface MergePlan {
   readonly vocabularySize: number | undefined;
 }
 
+/** All tensors of the output, in the order of the files. */
+export function tensorsOf({ files }: Pick<MergePlan, "files">): PlannedTensor[] {
+  return files.flatMap((file) => file.tensors);
+}
+
+export const OUTPUT_DTYPES = ["keep", "f32", "f16", "bf16"] as const;
+/** Dtype of the float tensors of the output; `keep`: each as in the base. */
+export type OutputDtype = (typeof OUTPUT_DTYPES)[number];
+
 export interface PlanOptions {
-  /** Dtype of every float tensor of the output; `keep`: each stays as it is in the base. */
-  readonly dtype: "keep" | "f32" | "f16" | "bf16";
+  readonly dtype: OutputDtype;
   /** Adapter tensors without a use are an error unless set. */
   readonly allowUnused: boolean;
 }

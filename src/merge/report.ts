@@ -5,7 +5,7 @@
 import { basename } from "node:path";
 import type { Dtype } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
-import { ACTIONS, type Action, type MergePlan } from "./plan.ts";
+import { ACTIONS, type Action, type MergePlan, tensorsOf } from "./plan.ts";
 import { type HashedFile, scaleRange, type WeightedAdapter } from "./provenance.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import type { VerifyReport } from "./verify.ts";
@@ -72,7 +72,7 @@ export function summariseAdapter({ adapter, weight }: WeightedAdapter): AdapterS
 
 /** How many tensors of the plan each action concerns. */
 export function countActions(plan: MergePlan): Record<Action, number> {
-  const tensors = plan.files.flatMap((file) => file.tensors);
+  const tensors = tensorsOf(plan);
   const counts = ACTIONS.map(
     (action) => [action, tensors.filter((tensor) => tensor.action === action).length] as const,
   );
@@ -96,7 +96,7 @@ export function planRows(plan: MergePlan): PlannedRow[] {
 /** Sums over the tensors that steps acted on; tensors that were only cast do not count. */
 export function sumStats(plan: MergePlan, stats: ReadonlyMap<string, TensorStats>): TensorStats {
   const sum = { elements: 0, changed: 0, lost: 0 };
-  for (const { name, steps } of plan.files.flatMap((file) => file.tensors)) {
+  for (const { name, steps } of tensorsOf(plan)) {
     const own = steps.length === 0 ? undefined : stats.get(name);
     sum.elements += own?.elements ?? 0;
     sum.changed += own?.changed ?? 0;

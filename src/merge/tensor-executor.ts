@@ -12,6 +12,7 @@ import { NonFiniteError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import type { Gemm } from "../engine/gemm.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
+import { placeOf } from "../formats/tensor-store.ts";
 import type { TensorWork } from "./jobs.ts";
 import { prepareSteps } from "./steps/prepare.ts";
 import type { ReadyStep, Tile } from "./steps/tile.ts";
@@ -122,15 +123,15 @@ function floatsOf(bytes: Uint8Array): Float32Array {
 /** Names the tensor, its file, and who is to blame: the base, the deltas or the dtype of the output. */
 function nonFinite(job: TensorWork, count: number, values: Float32Array, before: Float32Array): NonFiniteError {
   const total = elementCount(job.source.shape) ?? 0;
-  const { source } = job.source;
   const hint = !before.every(Number.isFinite)
     ? "the base itself holds NaN or infinity there"
     : !values.every(Number.isFinite)
       ? "the adapter holds NaN or infinity, or its deltas are far too large"
       : `the numbers are too large for ${job.dtype}: choose another --dtype, or keep the base's`;
   return new NonFiniteError(`${count} of ${total} results are not finite as ${job.dtype}`, {
+    ...placeOf(job.source),
+    // An untied end has a name of its own, and the numbers of the other.
     subject: job.name,
     hint,
-    ...(source.kind === "file" && { file: source.path }),
   });
 }

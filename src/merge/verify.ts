@@ -15,7 +15,7 @@ import { openPool, type PoolOptions } from "./execute.ts";
 import { type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
 import { outputBytes } from "./output-layout.ts";
-import type { PlannedTensor } from "./plan.ts";
+import { type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { RowsVerified } from "./verify-rows.ts";
 import type { WorkerPool } from "./worker-pool.ts";
 
@@ -54,12 +54,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const { store } = await openModel(options.merged);
   const pool = openPool(plan, options);
   try {
-    return await verifyTensors(
-      plan.files.flatMap((file) => file.tensors),
-      store.tensors,
-      pool,
-      options,
-    );
+    return await verifyTensors(tensorsOf(plan), store.tensors, pool, options);
   } finally {
     await pool.close();
   }

@@ -85,21 +85,16 @@ function checkStop(): void {
 function copy(job: CopyJob): undefined {
   const output = outputOf(job.path);
   forEachChunk(job.byteLength, (bytes, position) => {
-    const tensor = { name: job.subject, dtype: "u8" as const, shape: [], byteLength: 0, source: job.source };
-    readTensorRangeSync(tensor, job.start + position, bytes);
+    readTensorRangeSync({ name: job.subject, source: job.source }, job.start + position, bytes);
     writeAllSync(output, bytes, job.offset + position, job.path);
   });
 }
 
 function hash(job: HashJob): string {
   const digest = createHash("sha256");
-  const source = { kind: "file" as const, path: job.path, offset: 0 };
+  const whole = { name: job.path, source: { kind: "file" as const, path: job.path, offset: 0 } };
   forEachChunk(job.byteLength, (bytes, position) => {
-    readTensorRangeSync(
-      { name: job.path, dtype: "u8", shape: [], byteLength: job.byteLength, source },
-      position,
-      bytes,
-    );
+    readTensorRangeSync(whole, position, bytes);
     digest.update(bytes);
   });
   return digest.digest("hex");

@@ -5,10 +5,9 @@
 import type { Model } from "../formats/model.ts";
 import type { StagedOutput } from "../formats/output.ts";
 import { copyIntoSync, fillFileSync } from "../formats/write-file.ts";
-import type { OutputDtype } from "./inputs.ts";
 import { editConfig, indexText } from "./model-files.ts";
 import type { OutputFile } from "./output-layout.ts";
-import type { MergePlan } from "./plan.ts";
+import type { MergePlan, OutputDtype } from "./plan.ts";
 
 /** Writes each file's header in front of its data. */
 export function writeHeaders(files: readonly OutputFile[], pathOf: (file: string) => string): void {

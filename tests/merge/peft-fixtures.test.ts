@@ -7,13 +7,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect, merge, UnsupportedError, verify } from "lora-tool";
 import { describe, expect, test } from "vitest";
-import { type FloatDtype, isFloatDtype } from "../../src/core/dtype.ts";
-import { readTensorBytes } from "../../src/formats/byte-source.ts";
-import { openModel } from "../../src/formats/open-model.ts";
-import { openSafetensors } from "../../src/formats/safetensors/reader.ts";
-import { ulpAt } from "../../src/merge/verify-rows.ts";
 import { errorOfBuilt } from "../support/errors.ts";
-import { numbersOf } from "../support/read-tensor.ts";
+import { expectMerged } from "../support/expect-merged.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const CASES = join(import.meta.dirname, "../../fixtures/peft");
@@ -44,9 +39,6 @@ function optionsOf(name: string, { base, adapters, options }: Case) {
   };
 }
 
-/** Ulp of the output's dtype that f32 sums and one rounding may be away, at the size of the tensor's numbers. */
-const ALLOWED_ULP: Record<FloatDtype, number> = { f64: 0, f32: 16, f16: 1, bf16: 1, f8_e4m3fn: 1, f8_e5m2: 1 };
-
 describe.each(cases.filter(([, { expect }]) => expect === "merge"))("%s", (name, one) => {
   test(one.description, async () => {
     const out = join(temporaryFolder(), "out");
@@ -59,38 +51,14 @@ describe.each(cases.filter(([, { expect }]) => expect === "merge"))("%s", (name,
       return;
     }
 
-    const expected = openSafetensors(join(CASES, name, "expected.safetensors")).tensors;
-    const base = (await openModel(options.base)).store.tensors;
-    const merged = (await openModel(out)).store.tensors;
+    const expectedPath = join(CASES, name, "expected.safetensors");
+    const result = await expectMerged(options.base, expectedPath, out, one.config);
+    const { base, expected, merged, elements, different } = result;
     expect([...merged.keys()].sort()).toEqual([...new Set([...base.keys(), ...expected.keys()])].sort());
-    let [elements, different] = [0, 0];
-    for (const [tensorName, tensor] of merged) {
-      const right = expected.get(tensorName);
-      if (right === undefined) {
-        const own = base.get(tensorName);
-        expect(own && Buffer.compare(readTensorBytes(own), readTensorBytes(tensor)), tensorName).toBe(0);
-        continue;
-      }
-      expect([tensor.dtype, tensor.shape], tensorName).toEqual([right.dtype, right.shape]);
-      if (!isFloatDtype(tensor.dtype)) throw new Error(tensorName);
-      const [found, wanted] = [numbersOf(tensor), numbersOf(right)];
-      const size = Math.sqrt(wanted.reduce((sum, value) => sum + value * value, 0) / wanted.length);
-      for (const [index, value] of found.entries()) {
-        const want = wanted[index] ?? Number.NaN;
-        elements++;
-        if (value !== want) different++;
-        const ulp = ulpAt(tensor.dtype, Math.max(Math.abs(want), size));
-        if (!(Math.abs(value - want) <= ALLOWED_ULP[tensor.dtype] * ulp)) {
-          throw new Error(`${tensorName}[${index}]: expected ${want}, got ${value}`);
-        }
-      }
-    }
     // 16-bit results are those of exact sums, but for the rare sum that lies next to a rounding boundary.
     if ([...expected.values()].every(({ dtype }) => dtype !== "f32")) {
       expect(different).toBeLessThanOrEqual(Math.max(1, elements / 10_000));
     }
-    const config = join(out, "config.json");
-    if (existsSync(config)) expect(JSON.parse(readFileSync(config, "utf8"))).toMatchObject(one.config);
     expect((await verify({ ...options, merged: out, workers: 1 })).passed).toBe(true);
   });
 });

@@ -22,6 +22,9 @@ export interface AdapterFiles {
   readonly settings: SettingsFile | undefined;
 }
 
+/** What an adapter has besides modules, where the files of a layout hold factors and nothing else. */
+export const FACTORS_ONLY = { overrides: [], tokenRows: [], keepsTie: false, fanInFanOut: false } as const;
+
 export interface LayoutReader {
   /** Whether the files are of this layout; looks at names only. */
   readonly detect: (files: AdapterFiles) => boolean;

@@ -6,7 +6,7 @@
 
 import { NonFiniteError } from "../../core/errors.ts";
 import { oloraFactors, pissaFactors } from "../../core/linear-algebra/initialisation.ts";
-import type { TensorData } from "../../formats/tensor-store.ts";
+import { placeOf, type TensorData } from "../../formats/tensor-store.ts";
 import type { PrepareStep } from "./tile.ts";
 
 /** @throws {NonFiniteError} naming the tensor: no decomposition is defined for NaN and infinity */
@@ -44,11 +44,10 @@ export const prepareResidual: PrepareStep<"residual"> = async (step, { gemm, sou
   };
 };
 
-function notDecomposable({ name, source }: TensorData, count: number, total: number): NonFiniteError {
+function notDecomposable(tensor: TensorData, count: number, total: number): NonFiniteError {
   return new NonFiniteError(`${count} of ${total} weights are not finite, what the initialisation took is undefined`, {
-    subject: name,
+    ...placeOf(tensor),
     hint: "the base itself holds NaN or infinity there",
-    ...(source.kind === "file" && { file: source.path }),
   });
 }
 

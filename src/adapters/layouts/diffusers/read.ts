@@ -11,7 +11,7 @@ import type { Adapter, AdapterModule } from "../../adapter.ts";
 import { type LycorisFactor, REFUSED } from "../kohya/factors.ts";
 import { readLycorisModule } from "../kohya/modules.ts";
 import { alphaWarnings, methodOf, refuse, withoutNumbers } from "../kohya/read.ts";
-import type { AdapterFiles, LayoutReader } from "../layout-reader.ts";
+import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { Problems } from "../peft/problems.ts";
 import { componentOf, isDiffusersName, readDiffusersKey } from "./keys.ts";
 import { readMetadata, withSettings } from "./metadata.ts";
@@ -48,10 +48,7 @@ function read({ path, store }: AdapterFiles): Adapter {
     method: convention === "rslora" && methodOf(modules) === "LoRA" ? "rsLoRA" : methodOf(modules),
     convention,
     modules,
-    overrides: [],
-    tokenRows: [],
-    keepsTie: false,
-    fanInFanOut: false,
+    ...FACTORS_ONLY,
     tensors: withoutNumbers(store.tensors, entries),
     files: store.files,
     warnings: [...store.warnings, ...alphaWarnings(new Map(unsettled))],

@@ -9,7 +9,7 @@ import { FormatError } from "../../../core/errors.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
 import { effectiveScale } from "../../scale.ts";
-import type { AdapterFiles, LayoutReader } from "../layout-reader.ts";
+import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { hasDimensions, hasShape, requireFloat } from "../peft/factor-shapes.ts";
 import { Problems } from "../peft/problems.ts";
 import { ggufModule } from "./names.ts";
@@ -35,11 +35,8 @@ function read({ path, store }: AdapterFiles): Adapter {
     method: "LoRA",
     convention: "lora",
     modules,
-    overrides: [],
-    tokenRows: [],
-    keepsTie: false,
+    ...FACTORS_ONLY,
     ...(baseModel === undefined ? {} : { baseModel }),
-    fanInFanOut: false,
     tensors: store.tensors,
     files: store.files,
     warnings: [

@@ -2,6 +2,8 @@
  * What the tensors of one module are called by kohya's sd-scripts and by LyCORIS, and which of them make up an algorithm.
  */
 
+import { PRODUCT_FACTORS } from "../product-factors.ts";
+
 /** Ends of tensor names, after the module and a dot. */
 export const FACTORS = [
   "lora_down.weight",
@@ -10,19 +12,7 @@ export const FACTORS = [
   "lora_up.bias",
   "alpha",
   "dora_scale",
-  "hada_w1_a",
-  "hada_w1_b",
-  "hada_w2_a",
-  "hada_w2_b",
-  "hada_t1",
-  "hada_t2",
-  "lokr_w1",
-  "lokr_w1_a",
-  "lokr_w1_b",
-  "lokr_w2",
-  "lokr_w2_a",
-  "lokr_w2_b",
-  "lokr_t2",
+  ...PRODUCT_FACTORS,
   "diff",
   "diff_b",
   "w_norm",

@@ -9,7 +9,7 @@ import { quote, summarise } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
 import { FLAT_STARTS } from "../../resolve/flat-names.ts";
-import type { AdapterFiles, LayoutReader } from "../layout-reader.ts";
+import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { Problems } from "../peft/problems.ts";
 import { FACTORS, type LycorisFactor, REFUSED } from "./factors.ts";
 import { readLycorisModule } from "./modules.ts";
@@ -38,10 +38,7 @@ function read({ path, store }: AdapterFiles): Adapter {
     flatNames: true,
     convention: "lora",
     modules,
-    overrides: [],
-    tokenRows: [],
-    keepsTie: false,
-    fanInFanOut: false,
+    ...FACTORS_ONLY,
     tensors: withoutNumbers(store.tensors, entries),
     files: store.files,
     warnings: [...store.warnings, ...alphaWarnings(entries)],

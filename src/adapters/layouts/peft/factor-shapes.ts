@@ -6,7 +6,7 @@ import { isFloatDtype } from "../../../core/dtype.ts";
 import { UnsupportedError } from "../../../core/errors.ts";
 import { formatShape } from "../../../core/shape.ts";
 import { quote } from "../../../core/text.ts";
-import type { TensorData } from "../../../formats/tensor-store.ts";
+import { placeOf, type TensorData } from "../../../formats/tensor-store.ts";
 import type { ModuleEntry } from "./entries.ts";
 import type { Factor } from "./keys.ts";
 import type { Problems } from "./problems.ts";
@@ -41,8 +41,7 @@ export function takeFactors<Required extends Factor, Optional extends Factor = n
 export function requireFloat(tensor: TensorData): void {
   if (isFloatDtype(tensor.dtype)) return;
   throw new UnsupportedError("UNSUPPORTED_DTYPE", `expected a float dtype for a factor, got ${tensor.dtype}`, {
-    subject: tensor.name,
-    ...(tensor.source.kind === "file" ? { file: tensor.source.path } : {}),
+    ...placeOf(tensor),
     hint: "quantised adapters are not read: save the adapter in float32, bfloat16 or float16",
   });
 }

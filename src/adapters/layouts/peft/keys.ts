@@ -5,6 +5,8 @@
  * `modules_to_save.<adapter>`; after the factor's name: the name of the adapter, in raw state dicts only.
  */
 
+import { PRODUCT_FACTORS } from "../product-factors.ts";
+
 /** Names of factors as PEFT writes them; `lora_B.bias` is the bias of `lora_B`. */
 const FACTORS = [
   "lora_A",
@@ -15,19 +17,7 @@ const FACTORS = [
   "lora_magnitude_vector",
   "lora_E",
   "ranknum",
-  "hada_w1_a",
-  "hada_w1_b",
-  "hada_w2_a",
-  "hada_w2_b",
-  "hada_t1",
-  "hada_t2",
-  "lokr_w1",
-  "lokr_w1_a",
-  "lokr_w1_b",
-  "lokr_w2",
-  "lokr_w2_a",
-  "lokr_w2_b",
-  "lokr_t2",
+  ...PRODUCT_FACTORS,
   "ia3_l",
   "vera_lambda_b",
   "vera_lambda_d",
