@@ -11,9 +11,12 @@ const SRC = join(ROOT, "src");
 const LAYERS = [
   ["core"],
   ["formats"],
+  ["graph"],
   ["engine"],
   ["adapters"],
+  ["models"],
   ["merge", "rescale", "inspect", "train"],
+  ["convert"],
   ["index.ts"],
   ["cli"],
 ];

@@ -5,7 +5,7 @@
 
 import type { Attribute, Graph, GraphNode } from "../../src/formats/onnx/graph.ts";
 import type { TensorData } from "../../src/formats/tensor-store.ts";
-import type { Operator } from "../../src/train/graph/operators.ts";
+import type { Operator } from "../../src/graph/operators.ts";
 
 export interface Numbers {
   readonly shape: readonly number[];

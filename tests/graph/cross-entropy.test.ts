@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { GraphBuilder } from "../../../src/train/graph/builder.ts";
-import { crossEntropy } from "../../../src/train/graph/cross-entropy.ts";
-import { pruneGraph } from "../../../src/train/graph/prune.ts";
-import { ReversePass } from "../../../src/train/graph/reverse-pass.ts";
-import { evaluateGraph, type Numbers } from "../../reference/evaluate-graph.ts";
+import { GraphBuilder } from "../../src/graph/builder.ts";
+import { crossEntropy } from "../../src/graph/cross-entropy.ts";
+import { pruneGraph } from "../../src/graph/prune.ts";
+import { ReversePass } from "../../src/graph/reverse-pass.ts";
+import { evaluateGraph, type Numbers } from "../reference/evaluate-graph.ts";
 import { difference, noise } from "./numbers.ts";
 
 const [ROWS, WIDTH, VOCABULARY] = [5, 3, 7];

@@ -5,8 +5,8 @@
  * or form, names that no node has, and DoRA or dropout on embeddings, for which PEFT's forms differ or do nothing.
  */
 
-import { FormatError, UnsupportedError, UsageError } from "../../core/errors.ts";
-import type { Graph, GraphNode } from "../../formats/onnx/graph.ts";
+import { FormatError, UnsupportedError, UsageError } from "../core/errors.ts";
+import type { Graph, GraphNode } from "../formats/onnx/graph.ts";
 import { GraphBuilder } from "./builder.ts";
 import { floatAttribute, inputOf, intAttribute, type Value } from "./call.ts";
 import { type AdaptedValue, adaptEmbedding, adaptLinear, type LoraValues } from "./lora.ts";

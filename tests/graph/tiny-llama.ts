@@ -1,8 +1,8 @@
 /** A Llama of two layers as a graph, the way its forward is written in transformers; weights by their names there. */
 
-import type { TensorData } from "../../../src/formats/tensor-store.ts";
-import { GraphBuilder } from "../../../src/train/graph/builder.ts";
-import type { Value } from "../../../src/train/graph/call.ts";
+import type { TensorData } from "../../src/formats/tensor-store.ts";
+import { GraphBuilder } from "../../src/graph/builder.ts";
+import type { Value } from "../../src/graph/call.ts";
 
 const [LAYERS, HEADS, KV_HEADS, HEAD_SIZE, WIDTH] = [2, 4, 2, 4, 16];
 

@@ -6,10 +6,10 @@
  * from its forward nodes is free again before the next part (`cross-entropy.ts`).
  */
 
-import { isFloatDtype } from "../../core/dtype.ts";
-import { UnsupportedError } from "../../core/errors.ts";
-import { formatShape, sameShape } from "../../core/shape.ts";
-import type { GraphNode } from "../../formats/onnx/graph.ts";
+import { isFloatDtype } from "../core/dtype.ts";
+import { UnsupportedError } from "../core/errors.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
+import type { GraphNode } from "../formats/onnx/graph.ts";
 import type { GraphBuilder } from "./builder.ts";
 import type { Value } from "./call.ts";
 import { isOperator } from "./operators.ts";

@@ -5,9 +5,9 @@
  * loss does not depend on, operators and forms without a rule, which name their node.
  */
 
-import { UnsupportedError } from "../../core/errors.ts";
-import { elementCount, formatShape } from "../../core/shape.ts";
-import type { Graph } from "../../formats/onnx/graph.ts";
+import { UnsupportedError } from "../core/errors.ts";
+import { elementCount, formatShape } from "../core/shape.ts";
+import type { Graph } from "../formats/onnx/graph.ts";
 import { GraphBuilder } from "./builder.ts";
 import { pruneGraph } from "./prune.ts";
 import { ReversePass } from "./reverse-pass.ts";

@@ -2,23 +2,23 @@
 
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Engine, openEngine } from "../../../src/engine/engine.ts";
-import { readTensorBytes } from "../../../src/formats/byte-source.ts";
-import type { Graph } from "../../../src/formats/onnx/graph.ts";
-import { openSafetensors } from "../../../src/formats/safetensors/reader.ts";
-import type { TensorData, TensorStore } from "../../../src/formats/tensor-store.ts";
-import { GraphBuilder } from "../../../src/train/graph/builder.ts";
-import { crossEntropy } from "../../../src/train/graph/cross-entropy.ts";
-import { insertLora, type LoraInputs } from "../../../src/train/graph/insert-lora.ts";
-import { adaptLinear } from "../../../src/train/graph/lora.ts";
-import { pruneGraph } from "../../../src/train/graph/prune.ts";
-import { ReversePass } from "../../../src/train/graph/reverse-pass.ts";
-import type { Numbers } from "../../reference/evaluate-graph.ts";
-import { numbersOf } from "../../support/read-tensor.ts";
+import { type Engine, openEngine } from "../../src/engine/engine.ts";
+import { readTensorBytes } from "../../src/formats/byte-source.ts";
+import type { Graph } from "../../src/formats/onnx/graph.ts";
+import { openSafetensors } from "../../src/formats/safetensors/reader.ts";
+import type { TensorData, TensorStore } from "../../src/formats/tensor-store.ts";
+import { GraphBuilder } from "../../src/graph/builder.ts";
+import { crossEntropy } from "../../src/graph/cross-entropy.ts";
+import { insertLora, type LoraInputs } from "../../src/graph/insert-lora.ts";
+import { adaptLinear } from "../../src/graph/lora.ts";
+import { pruneGraph } from "../../src/graph/prune.ts";
+import { ReversePass } from "../../src/graph/reverse-pass.ts";
+import type { Numbers } from "../reference/evaluate-graph.ts";
+import { numbersOf } from "../support/read-tensor.ts";
 import { runGraph } from "./numbers.ts";
 import { tinyLlama } from "./tiny-llama.ts";
 
-const FOLDER = join(import.meta.dirname, "../../../fixtures/train");
+const FOLDER = join(import.meta.dirname, "../../fixtures/train");
 const HEAD = "lm_head";
 const [BATCH, LENGTH] = [2, 6];
 const PARTS = { down: "down", up: "up", magnitude: "magnitude", dropoutMask: "mask" } as const;

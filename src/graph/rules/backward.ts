@@ -5,7 +5,7 @@
  * shape of their value.
  */
 
-import { type Shape, sameShape } from "../../../core/shape.ts";
+import { type Shape, sameShape } from "../../core/shape.ts";
 import { repeatedAxes } from "../broadcast.ts";
 import type { GraphBuilder } from "../builder.ts";
 import type { Call, Value } from "../call.ts";

@@ -5,11 +5,11 @@
  * is built), so shapes, axes and broadcasting are settled here and no node has to compute them while the graph runs.
  */
 
-import type { Dtype } from "../../core/dtype.ts";
-import { FormatError, UnsupportedError } from "../../core/errors.ts";
-import type { Shape } from "../../core/shape.ts";
-import { quote } from "../../core/text.ts";
-import type { Attribute } from "../../formats/onnx/graph.ts";
+import type { Dtype } from "../core/dtype.ts";
+import { FormatError, UnsupportedError } from "../core/errors.ts";
+import type { Shape } from "../core/shape.ts";
+import { quote } from "../core/text.ts";
+import type { Attribute } from "../formats/onnx/graph.ts";
 import type { Operator } from "./operators.ts";
 
 export interface ValueType {

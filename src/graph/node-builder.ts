@@ -6,11 +6,11 @@
  * attributes then), sizes that are not numbers, and axes or shapes that are no constants in memory.
  */
 
-import type { Dtype } from "../../core/dtype.ts";
-import { FormatError, UnsupportedError } from "../../core/errors.ts";
-import type { Shape } from "../../core/shape.ts";
-import type { Attribute, Dimension, Graph, GraphNode } from "../../formats/onnx/graph.ts";
-import type { TensorData } from "../../formats/tensor-store.ts";
+import type { Dtype } from "../core/dtype.ts";
+import { FormatError, UnsupportedError } from "../core/errors.ts";
+import type { Shape } from "../core/shape.ts";
+import type { Attribute, Dimension, Graph, GraphNode } from "../formats/onnx/graph.ts";
+import type { TensorData } from "../formats/tensor-store.ts";
 import { type Call, invalid, unknownOperator, type Value } from "./call.ts";
 import { INFERENCE_RULES } from "./infer/infer.ts";
 import { isOperator, OPERATORS, type Operator } from "./operators.ts";

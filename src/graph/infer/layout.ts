@@ -2,7 +2,7 @@
  * Result types of the operators that move elements: reshaping, joining, cutting, repeating.
  */
 
-import { elementCount, formatShape, type Shape } from "../../../core/shape.ts";
+import { elementCount, formatShape, type Shape } from "../../core/shape.ts";
 import { broadcastShapes } from "../broadcast.ts";
 import {
   type Call,

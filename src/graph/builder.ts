@@ -4,10 +4,10 @@
  * Values are of fixed shape (see `call.ts`). Reductions keep their axes as size 1 unless `squeeze` follows.
  */
 
-import type { Dtype } from "../../core/dtype.ts";
-import type { Shape } from "../../core/shape.ts";
-import { DTYPE_ELEMENT_TYPES } from "../../formats/onnx/element-type.ts";
-import type { Attribute, Graph } from "../../formats/onnx/graph.ts";
+import type { Dtype } from "../core/dtype.ts";
+import type { Shape } from "../core/shape.ts";
+import { DTYPE_ELEMENT_TYPES } from "../formats/onnx/element-type.ts";
+import type { Attribute, Graph } from "../formats/onnx/graph.ts";
 import type { Value } from "./call.ts";
 import { NodeBuilder } from "./node-builder.ts";
 import type { Operator } from "./operators.ts";

@@ -6,7 +6,7 @@
  * before down only.
  */
 
-import type { Shape } from "../../core/shape.ts";
+import type { Shape } from "../core/shape.ts";
 import type { GraphBuilder } from "./builder.ts";
 import type { Value } from "./call.ts";
 

@@ -1,9 +1,9 @@
 /** Feeds for training graphs, for the evaluator and for the engine. */
 
-import type { Engine } from "../../../src/engine/engine.ts";
-import type { EngineTensor } from "../../../src/engine/tensor.ts";
-import type { Graph } from "../../../src/formats/onnx/graph.ts";
-import type { Numbers } from "../../reference/evaluate-graph.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { EngineTensor } from "../../src/engine/tensor.ts";
+import type { Graph } from "../../src/formats/onnx/graph.ts";
+import type { Numbers } from "../reference/evaluate-graph.ts";
 
 /** Numbers that look random and that f32 holds: Knuth's multiplicative hash of the index. */
 export function noise(shape: readonly number[], stream: number, [low, high] = [-1, 1]): Numbers {

@@ -2,7 +2,7 @@
  * Drops the nodes and initialisers that no output needs. Inputs stay: they are what the caller feeds.
  */
 
-import type { Graph, GraphNode } from "../../formats/onnx/graph.ts";
+import type { Graph, GraphNode } from "../formats/onnx/graph.ts";
 
 /** Graphs without subgraphs in attributes, as all training graphs are. */
 export function pruneGraph(graph: Graph): Graph {

@@ -5,8 +5,8 @@
  * (`INVALID_MODEL`), and forms of an operator that have no gradient rule here (`UNSUPPORTED_OPERATOR`).
  */
 
-import { formatShape, type Shape, sameShape } from "../../../core/shape.ts";
-import { dtypeOfElementType } from "../../../formats/onnx/element-type.ts";
+import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
+import { dtypeOfElementType } from "../../formats/onnx/element-type.ts";
 import { broadcastShapes } from "../broadcast.ts";
 import { type Call, inputOf, intAttribute, invalid, normalAxis, unsupported, type ValueType } from "../call.ts";
 import type { Operator } from "../operators.ts";

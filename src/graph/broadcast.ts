@@ -2,7 +2,7 @@
  * Broadcasting of shapes as ONNX and NumPy define it: aligned at the last axis, sizes equal or 1.
  */
 
-import type { Shape } from "../../core/shape.ts";
+import type { Shape } from "../core/shape.ts";
 
 /** The shape that both broadcast to, or `undefined` when they do not. */
 export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {

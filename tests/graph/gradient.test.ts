@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Engine, openEngine } from "../../../src/engine/engine.ts";
-import type { Graph } from "../../../src/formats/onnx/graph.ts";
-import { GraphBuilder } from "../../../src/train/graph/builder.ts";
-import type { Value } from "../../../src/train/graph/call.ts";
-import { gradient, gradientName } from "../../../src/train/graph/gradient.ts";
-import { graph, node, value } from "../../engine/graphs.ts";
-import { evaluateGraph } from "../../reference/evaluate-graph.ts";
-import { errorOf } from "../../support/errors.ts";
+import { type Engine, openEngine } from "../../src/engine/engine.ts";
+import type { Graph } from "../../src/formats/onnx/graph.ts";
+import { GraphBuilder } from "../../src/graph/builder.ts";
+import type { Value } from "../../src/graph/call.ts";
+import { gradient, gradientName } from "../../src/graph/gradient.ts";
+import { graph, node, value } from "../engine/graphs.ts";
+import { evaluateGraph } from "../reference/evaluate-graph.ts";
+import { errorOf } from "../support/errors.ts";
 import { noise, runGraph } from "./numbers.ts";
 
 /** A graph with the loss Σ f(x), x [2, 3] f32. */

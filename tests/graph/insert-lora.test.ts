@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { GraphNode } from "../../../src/formats/onnx/graph.ts";
-import { insertLora, type LoraTarget } from "../../../src/train/graph/insert-lora.ts";
-import { graph, node, value } from "../../engine/graphs.ts";
-import { evaluateGraph } from "../../reference/evaluate-graph.ts";
-import { errorOf } from "../../support/errors.ts";
+import type { GraphNode } from "../../src/formats/onnx/graph.ts";
+import { insertLora, type LoraTarget } from "../../src/graph/insert-lora.ts";
+import { graph, node, value } from "../engine/graphs.ts";
+import { evaluateGraph } from "../reference/evaluate-graph.ts";
+import { errorOf } from "../support/errors.ts";
 import { difference, noise } from "./numbers.ts";
 
 const [ROWS, IN, OUT, RANK, SCALE] = [3, 4, 5, 2, 0.75];
