@@ -18,6 +18,15 @@ export interface GemmOptions {
   readonly summand?: Value;
   /** Multiplies the product, not the summand. */
   readonly alpha?: number;
+  /** Of the node and its result, unless another value has it. */
+  readonly name?: string;
+}
+
+export interface CumSumOptions {
+  /** Leaves each element itself out of its sum. */
+  readonly exclusive?: boolean;
+  /** Sums from the last element on. */
+  readonly reverse?: boolean;
 }
 
 export class GraphBuilder extends NodeBuilder {
@@ -58,12 +67,13 @@ export class GraphBuilder extends NodeBuilder {
 
   /** alpha · [m, k] · [k, n] + summand, either matrix stored transposed. */
   gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
-    const { transposeLeft = false, transposeRight = false, summand, alpha = 1 } = options;
-    return this.#one("Gemm", summand === undefined ? [a, b] : [a, b, summand], {
+    const { transposeLeft = false, transposeRight = false, summand, alpha = 1, name } = options;
+    const attributes = {
       transA: int(transposeLeft ? 1 : 0),
       transB: int(transposeRight ? 1 : 0),
       alpha: { kind: "float", value: alpha },
-    });
+    } as const;
+    return this.#one("Gemm", summand === undefined ? [a, b] : [a, b, summand], attributes, name);
   }
 
   cast(a: Value, dtype: Dtype): Value {
@@ -90,8 +100,19 @@ export class GraphBuilder extends NodeBuilder {
     return this.#one("ReduceMax", [a, this.integers(axes)]);
   }
 
-  reshape(a: Value, shape: Shape): Value {
-    return this.#one("Reshape", [a, this.integers(shape)]);
+  /** Running sums along an axis, which is a scalar of i64. */
+  cumSum(a: Value, axis: Value, { exclusive = false, reverse = false }: CumSumOptions = {}): Value {
+    return this.#one("CumSum", [a, axis], { exclusive: int(exclusive ? 1 : 0), reverse: int(reverse ? 1 : 0) });
+  }
+
+  /** i64: the sizes of the axes `start` to `end` − 1. */
+  shape(a: Value, start = 0, end = a.shape.length): Value {
+    return this.#one("Shape", [a], { start: int(start), end: int(end) });
+  }
+
+  /** 0 keeps a size, −1 takes what is left; a value of i64 holds sizes that the graph computes. */
+  reshape(a: Value, shape: Shape | Value): Value {
+    return this.#one("Reshape", [a, this.#sizes(shape)]);
   }
 
   transpose(a: Value, order: readonly number[]): Value {
@@ -116,8 +137,8 @@ export class GraphBuilder extends NodeBuilder {
     return this.#one("Pad", [a, this.integers(pads)]);
   }
 
-  expand(a: Value, shape: Shape): Value {
-    return this.#one("Expand", [a, this.integers(shape)]);
+  expand(a: Value, shape: Shape | Value): Value {
+    return this.#one("Expand", [a, this.#sizes(shape)]);
   }
 
   unsqueeze(a: Value, axes: readonly number[]): Value {
@@ -129,8 +150,8 @@ export class GraphBuilder extends NodeBuilder {
   }
 
   /** Slices of `data` by integer indices, which take the place of the axis. */
-  gather(data: Value, indices: Value, axis: number): Value {
-    return this.#one("Gather", [data, indices], { axis: int(axis) });
+  gather(data: Value, indices: Value, axis: number, name?: string): Value {
+    return this.#one("Gather", [data, indices], { axis: int(axis) }, name);
   }
 
   gatherElements(data: Value, indices: Value, axis: number): Value {
@@ -143,8 +164,17 @@ export class GraphBuilder extends NodeBuilder {
     return this.#one("ScatterElements", [data, indices, updates], { axis: int(axis), reduction });
   }
 
-  #one(operator: Operator, inputs: readonly Value[], attributes: Readonly<Record<string, Attribute>> = {}): Value {
-    const [value] = this.apply(operator, inputs, attributes);
+  #sizes(shape: Shape | Value): Value {
+    return "name" in shape ? shape : this.integers(shape);
+  }
+
+  #one(
+    operator: Operator,
+    inputs: readonly Value[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    name?: string,
+  ): Value {
+    const [value] = this.apply(operator, inputs, attributes, 1, name);
     if (value === undefined) throw new Error(`${operator} has no result`);
     return value;
   }

@@ -13,6 +13,7 @@ import type { Attribute, Dimension, Graph, GraphNode } from "../formats/onnx/gra
 import type { TensorData } from "../formats/tensor-store.ts";
 import { type Call, invalid, unknownOperator, type Value } from "./call.ts";
 import { INFERENCE_RULES } from "./infer/infer.ts";
+import { computeSizes } from "./infer/sizes.ts";
 import { isOperator, OPERATORS, type Operator } from "./operators.ts";
 
 /** What built graphs declare. Graphs that are taken over keep theirs. */
@@ -29,6 +30,8 @@ export class NodeBuilder {
   readonly #inputs: Value[] = [];
   readonly #initialisers = new Map<string, TensorData>();
   readonly #constants = new Map<string, Value>();
+  /** What nodes compute from shapes alone, which are known here. */
+  readonly #sizes = new Map<string, readonly number[]>();
   /** Names that nodes of a graph which is taken over will define. */
   readonly #reserved = new Set<string>();
   #fresh = 0;
@@ -70,6 +73,11 @@ export class NodeBuilder {
     return this.#constant(`i64 ${values}`, "i64", [values.length], BigInt64Array.from(values, BigInt));
   }
 
+  /** One i64. */
+  integer(value: number): Value {
+    return this.#constant(`i64 scalar ${value}`, "i64", [], BigInt64Array.of(BigInt(value)));
+  }
+
   /** Inputs and initialisers of a graph that was built elsewhere, its versions, and the names that its nodes will need. */
   declare(graph: Graph): void {
     const opset = graph.opsetImports.get("") ?? 0;
@@ -104,9 +112,11 @@ export class NodeBuilder {
     inputs: readonly (Value | undefined)[],
     attributes: Attributes = {},
     outputCount = 1,
+    name = "",
   ): readonly Value[] {
-    const outputs = Array.from({ length: outputCount }, () => this.#freshName(operator));
-    return this.#add(operator, inputs, new Map(Object.entries(attributes)), outputs, "");
+    const isFree = name !== "" && !this.#values.has(name) && !this.#reserved.has(name);
+    const outputs = Array.from({ length: outputCount }, () => (isFree ? name : this.#freshName(operator)));
+    return this.#add(operator, inputs, new Map(Object.entries(attributes)), outputs, name);
   }
 
   /** What a node says, for the rule of its gradient. */
@@ -152,6 +162,8 @@ export class NodeBuilder {
       outputs,
       attributes,
     });
+    const sizes = computeSizes(call, (value) => this.#knownIntegers(value));
+    if (sizes !== undefined) this.#sizes.set(outputs[0] ?? "", sizes);
     return types.map(({ dtype, shape }, index) => this.#define(outputs[index] ?? "", dtype, shape));
   }
 
@@ -198,12 +210,16 @@ export class NodeBuilder {
   }
 
   #readIntegers(value: Value, label: string): readonly number[] {
-    const tensor = this.#initialisers.get(value.name);
-    if (tensor?.source.kind !== "memory" || tensor.dtype !== "i64") {
-      throw new UnsupportedError("UNSUPPORTED_OPERATOR", `expected constant axes or sizes, got a computed value`, {
-        subject: label,
-      });
-    }
+    const known = this.#knownIntegers(value);
+    if (known !== undefined) return known;
+    throw new UnsupportedError("UNSUPPORTED_OPERATOR", `expected constant axes or sizes, got a computed value`, {
+      subject: label,
+    });
+  }
+
+  #knownIntegers({ name }: Value): readonly number[] | undefined {
+    const tensor = this.#initialisers.get(name);
+    if (tensor?.source.kind !== "memory" || tensor.dtype !== "i64") return this.#sizes.get(name);
     return Array.from(new BigInt64Array(tensor.source.bytes.slice().buffer), Number);
   }
 }

@@ -35,6 +35,8 @@ export const OPERATORS = {
   ReduceSum: [1, 2],
   ReduceMean: [1, 2],
   ReduceMax: [1, 2],
+  CumSum: [2, 2],
+  Shape: [1, 1],
   Reshape: [2, 2],
   Transpose: [1, 1],
   Concat: [1, Number.POSITIVE_INFINITY],

@@ -101,6 +101,18 @@ const CASES: Readonly<Record<Operator, readonly Case[]>> = {
   ReduceSum: REDUCTIONS,
   ReduceMean: REDUCTIONS,
   ReduceMax: REDUCTIONS,
+  CumSum: [
+    { title: "the last axis", inputs: [x(2, 3), constant(-1)] },
+    {
+      title: "from the end, without itself",
+      inputs: [x(3, 2), constant(0)],
+      attributes: { exclusive: int(1), reverse: int(1) },
+    },
+  ],
+  Shape: [
+    { title: "all sizes", inputs: [x(2, 3)] },
+    { title: "some sizes", inputs: [x(2, 3, 4)], attributes: { start: int(-2), end: int(2) } },
+  ],
   Reshape: [
     { title: "to another rank", inputs: [x(2, 6), constant(3, 4, 1)] },
     { title: "with a kept and a free size", inputs: [x(2, 6), constant(0, 3, -1)] },

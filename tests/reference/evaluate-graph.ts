@@ -232,6 +232,22 @@ const KERNELS: Readonly<Record<Operator, Kernel>> = {
   ReduceSum: reduction(sum),
   ReduceMean: reduction((values) => sum(values) / values.length),
   ReduceMax: reduction((values) => Math.max(...values)),
+  CumSum: ([x = missing(), along = missing()], node) => {
+    const axis = wrap(along.data[0] ?? missing(), x.shape.length);
+    const [exclusive, reverse] = [int(node, "exclusive", 0) === 1, int(node, "reverse", 0) === 1];
+    return [
+      generate(x.shape, (index) => {
+        const own = index[axis] ?? 0;
+        const counts = (at: number) => (at === own ? !exclusive : reverse ? at > own : at < own);
+        const places = Array.from({ length: x.shape[axis] ?? 0 }, (_, at) => at).filter(counts);
+        return sum(places.map((at) => pick(x, index.with(axis, at))));
+      }),
+    ];
+  },
+  Shape: ([x = missing()], node) => {
+    const data = x.shape.slice(int(node, "start", 0), int(node, "end", x.shape.length));
+    return [{ shape: [data.length], data }];
+  },
   Reshape: reshaped,
   Unsqueeze: reshaped,
   Squeeze: reshaped,

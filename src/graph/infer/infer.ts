@@ -41,6 +41,8 @@ export const INFERENCE_RULES: Readonly<Record<Operator, InferenceRule>> = {
   ReduceSum: reduce,
   ReduceMean: reduce,
   ReduceMax: reduce,
+  CumSum: same,
+  Shape: shapeOf,
   Reshape: reshape,
   Transpose: transpose,
   Concat: concat,
@@ -110,6 +112,16 @@ export function reducedAxes(call: Call): readonly number[] {
   const axes = call.integers(1)?.map((axis) => normalAxis(call, axis, shape.length)) ?? [];
   if (axes.length > 0) return axes;
   return intAttribute(call, "noop_with_empty_axes", 0) === 0 ? [...shape.keys()] : [];
+}
+
+/** The sizes of the axes `start` to `end` − 1; of all by default. */
+export function sizesOf(call: Call): Shape {
+  const { shape } = inputOf(call, 0);
+  return shape.slice(intAttribute(call, "start", 0), intAttribute(call, "end", shape.length));
+}
+
+function shapeOf(call: Call): ValueType[] {
+  return [{ dtype: "i64", shape: [sizesOf(call).length] }];
 }
 
 function reduce(call: Call): ValueType[] {

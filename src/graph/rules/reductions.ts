@@ -51,3 +51,10 @@ export const logSoftmax: GradientRule = (node) => {
   const sum = g.reduceSum(dy, [intAttribute(node, "axis", -1)]);
   return [g.sub(dy, g.mul(g.exp(y), sum))];
 };
+
+/** A value counts in every sum from its place on: the gradients are added up from the other end. */
+export const cumSum: GradientRule = (node) => {
+  const axis = inputOf(node, 1);
+  const [exclusive, reverse] = [intAttribute(node, "exclusive", 0) !== 0, intAttribute(node, "reverse", 0) === 0];
+  return [node.g.cumSum(gradientOf(node), axis, { exclusive, reverse })];
+};

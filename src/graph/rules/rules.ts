@@ -37,6 +37,8 @@ export const GRADIENT_RULES: Readonly<Record<Operator, GradientRule | "none">> =
   ReduceSum: reductions.reduceSum,
   ReduceMean: reductions.reduceMean,
   ReduceMax: reductions.reduceMax,
+  CumSum: reductions.cumSum,
+  Shape: "none",
   Reshape: layout.reshape,
   Transpose: layout.transpose,
   Concat: layout.concat,
