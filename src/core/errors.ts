@@ -60,6 +60,7 @@ export type UnsupportedCode =
 export type MismatchCode =
   | "ADAPTER_INCOMPLETE"
   | "ADAPTER_MISMATCH"
+  | "MODEL_MISMATCH"
   | "RANK_MISMATCH"
   | "NOTHING_CHANGED"
   | "VERIFICATION_FAILED"

@@ -23,6 +23,9 @@ export const MAX_SHARDS = 10_000;
 /** One read or write call: Node aborts the process at 2^31 bytes, and this bounds the memory of a copy. */
 export const MAX_IO_BYTES = 64 * 1024 * 1024;
 
+/** Layers of a model, each some 3 KB in memory. Real: 126 (Llama 3.1 405B). */
+export const MAX_MODEL_LAYERS = 10_000;
+
 /** Small files copied beside the weights (tokenizers and their like). Real: 40 MB. */
 export const MAX_SMALL_FILE_BYTES = 512 * 1024 * 1024;
 

@@ -73,6 +73,11 @@ export class NodeBuilder {
     return this.#constant(`i64 ${values}`, "i64", [values.length], BigInt64Array.from(values, BigInt));
   }
 
+  /** A short list of f32. */
+  floats(values: Float32Array): Value {
+    return this.#constant(`f32 list ${values}`, "f32", [values.length], values);
+  }
+
   /** One i64. */
   integer(value: number): Value {
     return this.#constant(`i64 scalar ${value}`, "i64", [], BigInt64Array.of(BigInt(value)));
@@ -201,7 +206,7 @@ export class NodeBuilder {
   #constant(key: string, dtype: Dtype, shape: Shape, data: Float32Array | BigInt64Array): Value {
     const known = this.#constants.get(key);
     if (known !== undefined) return known;
-    const bytes = new Uint8Array(data.buffer);
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     const source = { kind: "memory", bytes } as const;
     const name = this.#freshName("constant");
     const value = this.initialiser({ name, dtype, shape, byteLength: bytes.length, source });
