@@ -2,25 +2,19 @@
  * Fills the staged weight files: every byte range by some worker, headers last, hashes of inputs and outputs on the way.
  */
 
-import { UsageError } from "../core/errors.ts";
 import type { ProgressPhase, RunOptions } from "../core/progress.ts";
-import type { DeviceName } from "../engine/device.ts";
+import { type PoolOptions, WorkerPool, workerCount } from "../engine/worker-pool.ts";
 import type { HashJob, Job, TensorJob } from "./jobs.ts";
 import { planJobs } from "./jobs.ts";
 import type { PlacedTensor } from "./output-layout.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
-import { defaultWorkers, WorkerPool } from "./worker-pool.ts";
+import type { JobResults, WorkerSettings } from "./worker.ts";
+
+export type MergePool = WorkerPool<Job, JobResults>;
 
 /** Elements of a tile: 1 MB of f32, so that a tile and its copies stay in a core's second-level cache. */
 const TILE_ELEMENTS = 256 * 1024;
-
-export interface PoolOptions extends RunOptions {
-  /** Threads; default one a core, at most 8. */
-  readonly workers?: number | undefined;
-  /** Where the products are computed; default `auto`. */
-  readonly device?: DeviceName | undefined;
-}
 
 /** From this rank on, a product is bound by arithmetic, and a tile of few rows would spend it on packing the factor. */
 const LARGE_RANK = 128;
@@ -28,16 +22,11 @@ const LARGE_RANK = 128;
 const LARGE_RANK_ROWS = 256;
 
 /** A pool for the steps of a plan's tensors. */
-export function openPool(plan: MergePlan, options: PoolOptions): WorkerPool {
+export function openPool(plan: MergePlan, options: PoolOptions): MergePool {
   const tileElements = tensorsOf(plan).reduce((most, tensor) => Math.max(most, neededElements(tensor)), TILE_ELEMENTS);
-  const { device = "auto", workers = defaultWorkers() } = options;
-  if (!Number.isSafeInteger(workers) || workers < 1) {
-    throw new UsageError(`expected a whole number of workers of at least 1, got ${workers}`);
-  }
-  const settings = { device, tileElements };
-  // A GPU serves one session of a process; `auto` is the processor for merging.
-  const most = device === "auto" || device === "cpu" ? Number.POSITIVE_INFINITY : 1;
-  return new WorkerPool(Math.min(most, workers), settings, options.signal);
+  const settings: WorkerSettings = { device: options.device ?? "auto", tileElements };
+  const module = new URL("./worker.js", import.meta.url);
+  return new WorkerPool({ module, count: workerCount(options), settings, signal: options.signal });
 }
 
 /** A tile holds at least one whole row in the widest dtype. */
@@ -61,7 +50,7 @@ interface SizedFile {
 
 /** Writes the data of all placed tensors, and hashes files on the way: hashing keeps a core busy while another reads. */
 export async function fillTensors(
-  pool: WorkerPool,
+  pool: MergePool,
   tensors: readonly PlacedTensor[],
   pathOf: (file: string) => string,
   hashed: readonly SizedFile[],
@@ -73,7 +62,7 @@ export async function fillTensors(
 
 /** SHA-256 of whole files, in hexadecimal, by path. */
 export async function hashFiles(
-  pool: WorkerPool,
+  pool: MergePool,
   files: readonly SizedFile[],
   options: RunOptions,
 ): Promise<Map<string, string>> {
@@ -87,7 +76,7 @@ function hashJobs(files: readonly SizedFile[]): HashJob[] {
 }
 
 async function runJobs(
-  pool: WorkerPool,
+  pool: MergePool,
   jobs: readonly Job[],
   phase: ProgressPhase,
   options: RunOptions,

@@ -4,11 +4,12 @@
 
 import { basename } from "node:path";
 import { MismatchError, UsageError } from "../core/errors.ts";
+import type { PoolOptions } from "../engine/worker-pool.ts";
 import { assertUnchanged } from "../formats/byte-source.ts";
 import type { Model } from "../formats/model.ts";
 import { stageOutput } from "../formats/output.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
-import { fillTensors, hashFiles, openPool, type PoolOptions } from "./execute.ts";
+import { fillTensors, hashFiles, type MergePool, openPool } from "./execute.ts";
 import { filesOf, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
 import { layOut, type OutputFile } from "./output-layout.ts";
 import { openParts, type Part, removeParts, writePart } from "./parts.ts";
@@ -17,7 +18,6 @@ import { PENDING_SHA256, PROVENANCE_KEY, provenance } from "./provenance.ts";
 import { countActions, type MergeReport, type MergeResult, planRows, summariseAdapter, sumStats } from "./report.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import { describeFailures, type VerifyReport, verifyTensors } from "./verify.ts";
-import type { WorkerPool } from "./worker-pool.ts";
 import { writeHeaders, writeSmallFiles } from "./write-model.ts";
 
 /** How deltas are combined. `add`: the sum of each delta times its weight, exact. */
@@ -94,7 +94,7 @@ function isCount(value: number): boolean {
 type Written = Pick<MergeReport, "verification"> & { readonly result: Omit<MergeResult, "seconds"> };
 
 /** Everything from the staging folder to the rename. */
-async function writeModel(inputs: Inputs, pool: WorkerPool, options: MergeOptions): Promise<Written> {
+async function writeModel(inputs: Inputs, pool: MergePool, options: MergeOptions): Promise<Written> {
   const { model, adapters } = inputs;
   const kind = outputKind(model, options.out);
   const parts = options.finish ? await openParts(inputs, pool, options.out, options) : undefined;
@@ -163,7 +163,7 @@ function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptio
 async function verifyStaged(
   { plan }: Inputs,
   written: readonly { readonly path: string }[],
-  pool: WorkerPool,
+  pool: MergePool,
   options: MergeOptions,
 ): Promise<VerifyReport> {
   const stores = written.map(({ path }) => openSafetensors(path));

@@ -20,13 +20,12 @@ import { stageOutput } from "../formats/output.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { fillFileSync } from "../formats/write-file.ts";
-import { fillTensors, hashFiles } from "./execute.ts";
+import { fillTensors, hashFiles, type MergePool } from "./execute.ts";
 import { adapterFilesOf, filesOf, type Inputs } from "./inputs.ts";
 import { layOut, numberOf, outputBytes } from "./output-layout.ts";
 import { encodePartRecord, readPartRecord } from "./part-record.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
-import type { WorkerPool } from "./worker-pool.ts";
 import { writeHeaders } from "./write-model.ts";
 
 export interface Part {
@@ -44,7 +43,7 @@ const SAMPLE_BYTES = 4096;
 /** Computes the tensors of one part and leaves them beside the output. A part that was made before is replaced. */
 export async function writePart(
   inputs: Inputs,
-  pool: WorkerPool,
+  pool: MergePool,
   part: Part,
   out: string,
   options: RunOptions,
@@ -93,7 +92,7 @@ export function tensorsOfPart(plan: MergePlan, { index, count }: Part): PlannedT
  */
 export async function openParts(
   inputs: Inputs,
-  pool: WorkerPool,
+  pool: MergePool,
   out: string,
   options: RunOptions,
 ): Promise<{ plan: MergePlan; stats: Map<string, TensorStats> }> {

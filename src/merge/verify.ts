@@ -9,15 +9,15 @@ import { DTYPE_BITS, isFloatDtype } from "../core/dtype.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
+import type { PoolOptions } from "../engine/worker-pool.ts";
 import { openModel } from "../formats/open-model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
-import { openPool, type PoolOptions } from "./execute.ts";
+import { type MergePool, openPool } from "./execute.ts";
 import { type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
 import { outputBytes } from "./output-layout.ts";
 import { type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { RowsVerified } from "./verify-rows.ts";
-import type { WorkerPool } from "./worker-pool.ts";
 
 export interface VerifyOptions extends InputOptions, PoolOptions {
   /** The model to check: anything that can be a base. */
@@ -64,7 +64,7 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
 export async function verifyTensors(
   tensors: readonly PlannedTensor[],
   merged: ReadonlyMap<string, TensorData>,
-  pool: WorkerPool,
+  pool: MergePool,
   options: RunOptions,
 ): Promise<VerifyReport> {
   const problems: string[] = [];

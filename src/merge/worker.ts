@@ -3,26 +3,24 @@
  */
 
 import { createHash } from "node:crypto";
-import { parentPort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
 import { createKernels } from "../core/cast/kernels.ts";
-import { InterruptedError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import type { DeviceName } from "../engine/device.ts";
 import { openEngine } from "../engine/engine.ts";
 import { openGemm } from "../engine/gemm.ts";
+import { checkStop, serveJobs } from "../engine/serve-jobs.ts";
+import type { StopSignal } from "../engine/worker-pool.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
 import { openForWriteSync, writeAllSync } from "../formats/write-file.ts";
 import type { CompareJob, CopyJob, HashJob, Job } from "./jobs.ts";
 import { TensorExecutor, type TensorStats, tileMemoryBytes } from "./tensor-executor.ts";
 import { type RowsVerified, verifyRows } from "./verify-rows.ts";
-import { packError } from "./worker-errors.ts";
 
 export interface WorkerSettings {
   readonly device: DeviceName;
   /** Elements of a tile; at least the longest row among the tensors with steps. */
   readonly tileElements: number;
-  /** Of shared memory: not 0 asks the thread to stop at the next tile. */
-  readonly stop: Int32Array;
 }
 
 /** What each kind of job answers. */
@@ -37,17 +35,12 @@ export interface JobResults {
 /** Bytes of one read of a copy or a hash. */
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
-const settings = workerData as WorkerSettings;
+const settings = workerData as WorkerSettings & StopSignal;
 const outputs = new Map<string, number>();
 let executor: Promise<TensorExecutor> | undefined;
 let chunk: Uint8Array | undefined;
 
-parentPort?.on("message", (job: Job) => {
-  run(job).then(
-    (result) => parentPort?.postMessage({ result }),
-    (error: unknown) => parentPort?.postMessage({ error: packError(error) }),
-  );
-});
+serveJobs(run);
 
 async function run(job: Job): Promise<JobResults[Job["kind"]]> {
   switch (job.kind) {
@@ -74,12 +67,7 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
 async function openExecutor(): Promise<TensorExecutor> {
   const engine = await openEngine({ device: settings.device, threads: 1 });
   const kernels = createKernels({ bytes: tileMemoryBytes(settings.tileElements) });
-  return new TensorExecutor(kernels, await openGemm(engine), settings.tileElements, checkStop);
-}
-
-/** @throws {InterruptedError} when the pool has asked to stop */
-function checkStop(): void {
-  if (Atomics.load(settings.stop, 0) !== 0) throw new InterruptedError();
+  return new TensorExecutor(kernels, openGemm(engine), settings.tileElements, () => checkStop(settings));
 }
 
 function copy(job: CopyJob): undefined {
@@ -123,7 +111,7 @@ function compare({ source, merged }: CompareJob): RowsVerified {
 function forEachChunk(byteLength: number, visit: (bytes: Uint8Array, position: number) => void): void {
   chunk ??= new Uint8Array(CHUNK_BYTES);
   for (let position = 0; position < byteLength; position += CHUNK_BYTES) {
-    checkStop();
+    checkStop(settings);
     visit(chunk.subarray(0, Math.min(CHUNK_BYTES, byteLength - position)), position);
   }
 }

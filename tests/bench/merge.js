@@ -38,7 +38,7 @@ export async function run(options) {
 /** All products of the adapter, in tiles of 1024 rows, on every core, data in memory. */
 async function productSeconds(rank) {
   const engine = await openEngine({ device: "cpu" });
-  const gemm = await openGemm(engine);
+  const gemm = openGemm(engine);
   let seconds = 0;
   for (const [, out, input] of LINEARS) {
     const m = Math.min(1024, out);

@@ -32,7 +32,7 @@ let gemm: Gemm;
 
 beforeAll(async () => {
   engine = await openEngine({ device: "cpu", threads: 1 });
-  gemm = await openGemm(engine);
+  gemm = openGemm(engine);
 });
 
 afterAll(() => engine.close());
@@ -100,6 +100,34 @@ describe.each(OPERATIONS)("%s", (operation) => {
     await gemm[operation]({ ...product, target: second });
     expect(Buffer.compare(new Uint8Array(second.buffer), new Uint8Array(first.buffer))).toBe(0);
   });
+});
+
+describe("either side turned, in either dtype", () => {
+  const forms = [false, true].flatMap((turnLeft) => [false, true].map((turnRight) => ({ turnLeft, turnRight })));
+
+  it.each(forms)("%j", async ({ turnLeft, turnRight }) => {
+    const [m, k, n] = [37, 19, 23];
+    const [left, right, before] = [noise(m * k, 1), noise(k * n, 2), noise(m * n, 3)];
+    const turned = { left: turnLeft ? turn(left, m, k) : left, right: turnRight ? turn(right, k, n) : right };
+    const single = before.slice();
+    await gemm.accumulate({ m, n, k, ...turned, target: single, turnLeft, turnRight });
+    expect(worstError([m, k, n], left, right, before, single)).toBe(0);
+
+    const double = Float64Array.from(before);
+    const wide = { left: Float64Array.from(turned.left), right: Float64Array.from(turned.right) };
+    await gemm.accumulate({ m, n, k, ...wide, target: double, turnLeft, turnRight });
+    for (let row = 0; row < m; row++) {
+      for (let column = 0; column < n; column++) {
+        let sum = before[row * n + column] ?? 0;
+        for (let inner = 0; inner < k; inner++) sum += (left[row * k + inner] ?? 0) * (right[inner * n + column] ?? 0);
+        expect(Math.abs((double[row * n + column] ?? Number.NaN) - sum)).toBeLessThan(1e-14);
+      }
+    }
+  });
+
+  function turn(values: Float32Array, rows: number, columns: number): Float32Array {
+    return values.map((_, index) => values[(index % rows) * columns + Math.floor(index / rows)] ?? 0);
+  }
 });
 
 describe("worker threads", () => {

@@ -41,7 +41,7 @@ describe.skipIf(engine === undefined)(title, () => {
     const cpu = await openEngine({ device: "cpu", threads: 1 });
     for (const each of [open, cpu]) {
       const target = new Float32Array(m * n).fill(0.5);
-      const gemm = await openGemm(each);
+      const gemm = openGemm(each);
       await gemm.accumulate({ m, n, k, left, right, target });
       await gemm.close();
       targets.push(target);

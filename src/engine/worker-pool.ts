@@ -4,59 +4,101 @@
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { InterruptedError, MemoryError } from "../core/errors.ts";
-import { disableTelemetry } from "../engine/telemetry.ts";
-import type { Job } from "./jobs.ts";
-import type { JobResults, WorkerSettings } from "./worker.ts";
+import { InterruptedError, MemoryError, UsageError } from "../core/errors.ts";
+import type { RunOptions } from "../core/progress.ts";
+import type { DeviceName } from "./device.ts";
+import { disableTelemetry } from "./telemetry.ts";
 import { type PackedError, unpackError } from "./worker-errors.ts";
 
 /** More threads than this wait for the disk, and each holds a tile. */
 const MAX_DEFAULT_WORKERS = 8;
 
+export interface PoolOptions extends RunOptions {
+  /** Threads; default one a core, at most 8. */
+  readonly workers?: number | undefined;
+  /** Where the products are computed; default `auto`. */
+  readonly device?: DeviceName | undefined;
+}
+
+/**
+ * Threads for a pool whose engines run on the device: a GPU serves one session of a process.
+ *
+ * @throws {UsageError} for a number that is no count
+ */
+export function workerCount({ device = "auto", workers = defaultWorkers() }: PoolOptions): number {
+  if (!Number.isSafeInteger(workers) || workers < 1) {
+    throw new UsageError(`expected a whole number of workers of at least 1, got ${workers}`);
+  }
+  return device === "auto" || device === "cpu" ? workers : 1;
+}
+
 /** One worker a core, up to a number that a disk can feed. */
-export function defaultWorkers(): number {
+function defaultWorkers(): number {
   return Math.min(availableParallelism(), MAX_DEFAULT_WORKERS);
 }
 
+/** Work for a thread, as plain data. */
+interface AnyJob {
+  readonly kind: string;
+}
+
+/** What each kind of job answers, by kind. */
+type AnswersOf<Job extends AnyJob> = { readonly [Kind in Job["kind"]]: unknown };
+
 /** A job with the answer of its kind. */
-export type JobDone = {
+export type JobDone<Job extends AnyJob, Answers extends AnswersOf<Job>> = {
   [Kind in Job["kind"]]: {
     readonly kind: Kind;
     readonly job: Extract<Job, { kind: Kind }>;
-    readonly result: JobResults[Kind];
+    readonly result: Answers[Kind];
   };
 }[Job["kind"]];
 
-type OnJobResult = (done: JobDone) => void;
+/** What every thread is started with, besides its own settings. */
+export interface StopSignal {
+  /** Of shared memory: not 0 asks the thread to stop at the next checkpoint. */
+  readonly stop: Int32Array;
+}
 
 /** How long a thread may take to reach its next tile before it is ended where it is. */
 const GRACE_MS = 1500;
 
-export class WorkerPool {
+export interface PoolSettings<Settings extends object> {
+  /** The module that the threads run; see `serveJobs`. */
+  readonly module: URL;
+  readonly count: number;
+  /** Handed to each thread as its `workerData`. */
+  readonly settings: Settings;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class WorkerPool<Job extends AnyJob, Answers extends AnswersOf<Job>> {
   readonly #workers: Worker[] = [];
   /** What each thread has been given; settles when it has answered or ended. */
   readonly #answers = new Map<Worker, Promise<unknown>>();
   /** A thread that has ended answers nothing, so nothing may wait for it. */
   readonly #ended = new WeakSet<Worker>();
-  readonly #settings: WorkerSettings;
+  readonly #settings: StopSignal;
+  readonly #module: URL;
   readonly #count: number;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(count: number, settings: Omit<WorkerSettings, "stop">, signal: AbortSignal | undefined) {
+  constructor({ module, count, settings, signal }: PoolSettings<object>) {
+    this.#module = module;
     this.#count = count;
     this.#settings = { ...settings, stop: new Int32Array(new SharedArrayBuffer(4)) };
     this.#signal = signal;
   }
 
   /** Runs all jobs, in any order; `onResult` hears of each as it ends. */
-  async run(jobs: readonly Job[], onResult: OnJobResult): Promise<void> {
+  async run(jobs: readonly Job[], onResult: (done: JobDone<Job, Answers>) => void): Promise<void> {
     const queue = jobs.values();
     while (this.#workers.length < Math.min(this.#count, jobs.length)) this.#workers.push(this.#start());
     let failed = false;
     const lanes = this.#workers.map(async (worker) => {
       for (const job of queue) {
         if (failed) return;
-        onResult({ kind: job.kind, job, result: await this.#send(worker, job) } as JobDone);
+        onResult({ kind: job.kind, job, result: await this.#send(worker, job) } as JobDone<Job, Answers>);
       }
     });
     try {
@@ -86,7 +128,7 @@ export class WorkerPool {
     disableTelemetry();
     // Flags of the process such as --input-type are errors in a thread that starts from a file.
     const options = { workerData: this.#settings, execArgv: [] };
-    const worker = new Worker(new URL("./worker.js", import.meta.url), options);
+    const worker = new Worker(this.#module, options);
     worker.setMaxListeners(0);
     // Listeners of the job in flight report it; without one it would be an uncaught exception.
     worker.on("error", () => {});
@@ -95,7 +137,7 @@ export class WorkerPool {
   }
 
   /** The answer of one thread, or an `InterruptedError` as soon as the caller's signal comes. */
-  async #send(worker: Worker, job: Job): Promise<JobResults[Job["kind"]]> {
+  async #send(worker: Worker, job: Job): Promise<Answers[Job["kind"]]> {
     const signal = this.#signal;
     if (signal?.aborted) throw new InterruptedError();
     const answer = this.#ask(worker, job);
@@ -112,7 +154,7 @@ export class WorkerPool {
     });
   }
 
-  #ask(worker: Worker, job: Job): Promise<JobResults[Job["kind"]]> {
+  #ask(worker: Worker, job: Job): Promise<Answers[Job["kind"]]> {
     if (this.#ended.has(worker)) return Promise.reject(new Error("a worker thread ended between two jobs"));
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
@@ -121,7 +163,7 @@ export class WorkerPool {
         worker.off("exit", onExit);
         act();
       };
-      const onMessage = (message: { result: JobResults[Job["kind"]]; error?: PackedError }) => {
+      const onMessage = (message: { result: Answers[Job["kind"]]; error?: PackedError }) => {
         const { error } = message;
         settle(() => (error === undefined ? resolve(message.result) : reject(unpackError(error))));
       };
