@@ -1,0 +1,86 @@
+/** The report in a real browser: Debian's chromium, where it is installed. */
+
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeReport } from "../../../src/train/report/write-report.ts";
+import { CHROMIUM, CHROMIUM_FLAGS } from "../../support/chromium.js";
+import { HOSTILE_NAME, sampleRun } from "./sample-run.ts";
+
+const installed = existsSync(CHROMIUM);
+const title = installed
+  ? "report.html in Chromium"
+  : `report.html (skipped: no ${CHROMIUM}; on Debian install chromium)`;
+
+describe.skipIf(!installed)(title, () => {
+  let browser: Browser;
+  let path: string;
+
+  beforeAll(async () => {
+    path = join(mkdtempSync(join(tmpdir(), "lora-tool-report-")), "report.html");
+    writeFileSync(path, writeReport(sampleRun(120)));
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...CHROMIUM_FLAGS] });
+  });
+
+  afterAll(() => browser.close());
+
+  it.each([
+    [1280, "light"],
+    [390, "light"],
+    [390, "dark"],
+  ] as const)(
+    "draws every chart, asks for nothing and complains of nothing, %i pixels wide and %s",
+    async (width, colorScheme) => {
+      const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+      const complaints: string[] = [];
+      const requests: string[] = [];
+      page.on("console", (message) => complaints.push(message.text()));
+      page.on("pageerror", (error) => complaints.push(error.message));
+      page.on("request", (request) => requests.push(request.url()));
+      await page.goto(pathToFileURL(path).href);
+      await page.waitForSelector("figure:last-of-type svg");
+      expect(complaints).toEqual([]);
+      expect(requests).toEqual([pathToFileURL(path).href]);
+      expect(await page.locator("figure svg[role=img]").count()).toBe(await page.locator("figure").count());
+      expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+      const text = await page.evaluate<string>("document.body.innerText");
+      expect(text).toContain("</script><img src=x onerror=alert(1)>");
+      expect(text).not.toContain("\u202e");
+      await page.close();
+    },
+  );
+
+  it("draws anew for another width", async () => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    await page.goto(pathToFileURL(path).href);
+    const widthOf = async () => (await page.locator("figure svg[role=img]").first().boundingBox())?.width ?? 0;
+    const before = await widthOf();
+    await page.setViewportSize({ width: 390, height: 800 });
+    await expect.poll(widthOf).toBeLessThan(before - 100);
+    await page.close();
+  });
+
+  it("saves a chart as an SVG file of its own", async () => {
+    const page = await browser.newPage({ acceptDownloads: true });
+    await page.goto(pathToFileURL(path).href);
+    const started = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Save Loss as SVG" }).click();
+    const download = await started;
+    expect(download.suggestedFilename()).toBe("loss.svg");
+    const svg = readFileSync(await download.path(), "utf8");
+    expect(svg).toMatch(/^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
+    expect(svg).toContain(">training</text>");
+    await page.close();
+  });
+
+  it("shows a module by its hostile name, as text", async () => {
+    const page = await browser.newPage();
+    await page.goto(pathToFileURL(path).href);
+    expect(HOSTILE_NAME).toContain("</script>");
+    expect(await page.locator("img").count()).toBe(0);
+    await page.close();
+  });
+});
