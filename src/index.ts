@@ -2,6 +2,9 @@
  * The public API: one function for each command, typed errors, progress events. Nothing here prints or exits.
  */
 
+export { convert } from "./convert/convert.ts";
+export type { ConvertOptions } from "./convert/options.ts";
+export type { ConvertReport } from "./convert/report.ts";
 export {
   type ErrorCode,
   FileError,

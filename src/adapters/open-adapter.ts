@@ -12,6 +12,7 @@ import { readSmallFile, withFile } from "../formats/byte-source.ts";
 import { listFolder, resolveInFolder } from "../formats/model-folder.ts";
 import { openStore } from "../formats/registry.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
+import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
 import { type Adapter, LAYOUTS, type Layout } from "./adapter.ts";
 import { diffusersReader } from "./layouts/diffusers/read.ts";
 import { ggufReader } from "./layouts/gguf/read.ts";
@@ -19,6 +20,8 @@ import { kohyaReader } from "./layouts/kohya/read.ts";
 import type { AdapterFiles, LayoutReader, SettingsFile } from "./layouts/layout-reader.ts";
 import { mlxReader } from "./layouts/mlx/read.ts";
 import { peftReader } from "./layouts/peft/read.ts";
+import { outputBytes } from "./output/output-tensor.ts";
+import type { AdapterOutput } from "./output/write-files.ts";
 
 /** Of PEFT, mlx-lm and diffusers. */
 const WEIGHTS_NAMES = ["adapter_model.safetensors", "adapters.safetensors", "pytorch_lora_weights.safetensors"];
@@ -50,6 +53,28 @@ export async function openAdapter(path: string): Promise<Adapter> {
     },
   );
 }
+
+/**
+ * The adapter that files will be, from their plan: a check of what is about to be written, by the reader that others use.
+ *
+ * @param path how errors name the files
+ */
+export function readPlanned(layout: Layout, output: AdapterOutput, path: string): Adapter {
+  const tensors = output.tensors.map(({ name, dtype, shape, blocks: [block], ...tensor }): [string, TensorData] => {
+    const source = block?.view.tensor.source ?? { kind: "memory", bytes: new Uint8Array() };
+    return [name, { name, dtype, shape, byteLength: outputBytes({ name, dtype, shape, ...tensor }), source }];
+  });
+  const [[name, text] = []] = output.texts;
+  const file = name === undefined ? path : join(path, name);
+  const settings = text === undefined ? undefined : parseJsonObject(new TextEncoder().encode(text), { file });
+  return READERS[layout].read({
+    path,
+    store: { path, tensors: new Map(tensors), metadata: output.metadata, files: [], warnings: [] },
+    settings: settings && { path: file, values: settings, identity: NOT_WRITTEN },
+  });
+}
+
+const NOT_WRITTEN: FileIdentity = { path: "", size: 0, device: 0n, inode: 0n, modifiedNs: 0n, changedNs: 0n };
 
 /** Whether a path holds an adapter and not a model, judged by file names in a folder and by tensor names in a file. */
 export function isAdapter(path: string): boolean {

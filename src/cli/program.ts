@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { toFileError, UsageError } from "../core/errors.ts";
 import { escapeLines } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { addConvertCommand } from "./commands/convert.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
 import { addRescaleCommand } from "./commands/rescale.ts";
@@ -78,6 +79,7 @@ function createProgram(io: Io, json: boolean): Command {
     });
   addMergeCommand(program, io);
   addRescaleCommand(program, io);
+  addConvertCommand(program, io);
   addVerifyCommand(program, io);
   addInspectCommand(program, io);
   return program;

@@ -6,10 +6,10 @@
  */
 
 import type { AdapterModule } from "../adapters/adapter.ts";
+import { convertAlpha } from "../adapters/alpha.ts";
 import { assignAlphas, type ScaleSettings } from "../adapters/layouts/peft/write-scales.ts";
 import { effectiveScale } from "../adapters/scale.ts";
 import { UnsupportedError } from "../core/errors.ts";
-import { convertAlpha } from "./alpha.ts";
 import type { RescaleOptions } from "./options.ts";
 import type { Source } from "./source.ts";
 

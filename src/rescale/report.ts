@@ -3,7 +3,7 @@
  */
 
 import type { Adapter, Convention, LayerKind } from "../adapters/adapter.ts";
-import { addRounding, NO_ROUNDING, type Rounding } from "./multiply.ts";
+import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
 import type { ModulePlan, RescalePlan } from "./plan.ts";
 
 export interface RescaledModule {

@@ -7,8 +7,10 @@
 
 import { basename, join } from "node:path";
 import type { Adapter } from "../adapters/adapter.ts";
+import { ulpsBetween } from "../adapters/alpha.ts";
 import { peftReader } from "../adapters/layouts/peft/read.ts";
 import { writeScales } from "../adapters/layouts/peft/write-scales.ts";
+import type { Rounding } from "../adapters/output/multiply.ts";
 import { FileError, MismatchError } from "../core/errors.ts";
 import { parseJsonObject } from "../core/json-parser.ts";
 import { quote } from "../core/text.ts";
@@ -17,8 +19,6 @@ import { collectSmallFiles, listFolder } from "../formats/model-folder.ts";
 import { type StagedOutput, stageOutput } from "../formats/output.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { copyInto, copyIntoSync, fillFileInPieces, fillFileSync } from "../formats/write-file.ts";
-import { ulpsBetween } from "./alpha.ts";
-import type { Rounding } from "./multiply.ts";
 import { assertOptions, type RescaleOptions } from "./options.ts";
 import { type OutputTensor, outputTensors } from "./output-tensors.ts";
 import { planRescale, type RescalePlan } from "./plan.ts";

@@ -3,12 +3,12 @@
  * Memory is that of one piece.
  */
 
+import { addRounding, type Multiply, multiplier, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
 import { isFloatDtype } from "../core/dtype.ts";
 import { NonFiniteError } from "../core/errors.ts";
 import { readTensorRangeSync } from "../formats/byte-source.ts";
 import { encodeHeader } from "../formats/safetensors/writer.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
-import { addRounding, type Multiply, multiplier, NO_ROUNDING, type Rounding } from "./multiply.ts";
 import type { OutputTensor } from "./output-tensors.ts";
 
 /** A multiple of every element's size. */

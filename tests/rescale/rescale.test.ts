@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { ulpsBetween } from "../../src/adapters/alpha.ts";
 import { openAdapter } from "../../src/adapters/open-adapter.ts";
 import { openSafetensors } from "../../src/formats/safetensors/reader.ts";
-import { ulpsBetween } from "../../src/rescale/alpha.ts";
 import { rescale } from "../../src/rescale/rescale.ts";
 import { pair, Q, type SmallTensors, V, writeAdapter } from "../merge/small-model.ts";
 import { errorOf } from "../support/errors.ts";

@@ -6,20 +6,17 @@
  */
 
 import { closeSync, openSync } from "node:fs";
-import { DTYPE_BITS, type Dtype } from "../../core/dtype.ts";
+import { DTYPE_BITS } from "../../core/dtype.ts";
 import { FormatError, toFileError, UnsupportedError } from "../../core/errors.ts";
 import { MAX_SAFETENSORS_HEADER_BYTES } from "../../core/limits.ts";
-import { elementCount, formatShape, type Shape } from "../../core/shape.ts";
+import { elementCount, formatShape } from "../../core/shape.ts";
 import { compareCodePoints, isWellFormed } from "../../core/text.ts";
+import type { FrameEntry, WeightsFrame } from "../weights-frame.ts";
 import { writeAllSync } from "../write-file.ts";
 import { dtypeOrdinal, SAFETENSORS_NAMES } from "./dtype.ts";
 import { LENGTH_BYTES } from "./header.ts";
 
-export interface HeaderEntry {
-  readonly name: string;
-  readonly dtype: Dtype;
-  readonly shape: Shape;
-}
+export type HeaderEntry = FrameEntry;
 
 /**
  * Length prefix, JSON and padding for tensors in the given order; their data follow it in that order.
@@ -61,6 +58,18 @@ export function encodeHeader(entries: readonly HeaderEntry[], metadata: Readonly
   new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
   header.set(json, LENGTH_BYTES);
   return header;
+}
+
+/** Header and places of tensors in the given order. */
+export function safetensorsFrame(entries: readonly HeaderEntry[], metadata: ReadonlyMap<string, string>): WeightsFrame {
+  const header = encodeHeader(entries, metadata);
+  let size = header.length;
+  const offsets = entries.map((entry) => {
+    const offset = size;
+    size += byteLength(entry);
+    return offset;
+  });
+  return { header, offsets, size };
 }
 
 /** The reference's order: dtype by alignment, descending, then the name's UTF-8 bytes. */

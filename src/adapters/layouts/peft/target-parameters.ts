@@ -87,4 +87,4 @@ function depthsMatch(
 }
 
 /** The order in which the expert modules of transformers 5.23 register what they have of these. */
-const REGISTRATION_ORDER: readonly string[] = ["gate_up_proj", "up_proj", "down_proj", "w1", "v1", "w2"];
+export const REGISTRATION_ORDER: readonly string[] = ["gate_up_proj", "up_proj", "down_proj", "w1", "v1", "w2"];

@@ -6,6 +6,7 @@
  */
 
 import { replaceJsonValue } from "../../../core/json-edit.ts";
+import { formatNumber } from "../../../core/json-text.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import type { Convention } from "../../adapter.ts";
 import { patternCompiler, patternTable } from "./name-rules.ts";
@@ -77,13 +78,6 @@ export function assignAlphas(
 /** The pattern that hits this name and no other, in PEFT's `re.match(rf"(.*\.)?({key})$", name)`. */
 export function anchoredKey(name: string): string {
   return `^${name.replace(/[\\^$.|?*+()[\]{}]/g, "\\$&")}$`;
-}
-
-/** Read back as the same number by JSON and Python; whole numbers without a point. */
-function formatNumber(value: number): string {
-  const text = String(value);
-  // Python would take digits alone for an integer of its own, of another value than the double.
-  return Number.isSafeInteger(value) || /[.e]/.test(text) ? text : value.toExponential();
 }
 
 /** In the style of the file: one entry a line, or all on one. */

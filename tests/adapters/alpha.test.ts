@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CONVENTIONS, type Convention } from "../../src/adapters/adapter.ts";
+import { alphaOfScale, convertAlpha, ulpsBetween } from "../../src/adapters/alpha.ts";
 import { effectiveScale } from "../../src/adapters/scale.ts";
-import { alphaOfScale, convertAlpha, ulpsBetween } from "../../src/rescale/alpha.ts";
 
 const ranks = fc.integer({ min: 1, max: 1024 });
 const conventions = fc.constantFrom<Convention>(...CONVENTIONS);

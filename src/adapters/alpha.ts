@@ -6,8 +6,8 @@
  * scale may not exist; the nearest one is then within 1 ulp.
  */
 
-import type { Convention } from "../adapters/adapter.ts";
-import { effectiveScale } from "../adapters/scale.ts";
+import type { Convention } from "./adapter.ts";
+import { effectiveScale } from "./scale.ts";
 
 /** Doubles looked at on each side of the product; the wanted one is at most two away. */
 const NEIGHBOURS = 3;

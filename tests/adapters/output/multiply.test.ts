@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { decodeElement, encodeElement, roundTo } from "../../src/core/cast/float-codec.ts";
-import { FLOAT_DTYPES, type FloatDtype, floatBytes } from "../../src/core/dtype.ts";
-import { multiplier } from "../../src/rescale/multiply.ts";
+import { multiplier } from "../../../src/adapters/output/multiply.ts";
+import { decodeElement, encodeElement, roundTo } from "../../../src/core/cast/float-codec.ts";
+import { FLOAT_DTYPES, type FloatDtype, floatBytes } from "../../../src/core/dtype.ts";
 
 function encode(dtype: FloatDtype, values: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(values.length * floatBytes(dtype));

@@ -5,8 +5,8 @@
  * Dtypes of 8 and 16 bits go through a table of their products, filled as codes turn up.
  */
 
-import { decodeElement, encodeElement } from "../core/cast/float-codec.ts";
-import { type FloatDtype, floatBytes } from "../core/dtype.ts";
+import { decodeElement, encodeElement } from "../../core/cast/float-codec.ts";
+import { type FloatDtype, floatBytes } from "../../core/dtype.ts";
 
 export interface Rounding {
   readonly elements: number;

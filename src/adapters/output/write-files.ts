@@ -1,0 +1,85 @@
+/**
+ * The files of an adapter, planned by a layout → a folder or a file on disk, complete or not there at all.
+ */
+
+import { basename } from "node:path";
+import type { RunOptions } from "../../core/progress.ts";
+import { assertUnchanged } from "../../formats/byte-source.ts";
+import { type StagedOutput, stageOutput } from "../../formats/output.ts";
+import type { FileIdentity } from "../../formats/tensor-store.ts";
+import type { EncodeFrame } from "../../formats/weights-frame.ts";
+import { copyIntoSync, fillFileSync } from "../../formats/write-file.ts";
+import type { Rounding } from "./multiply.ts";
+import type { OutputTensor } from "./output-tensor.ts";
+import { writeWeights } from "./write-weights.ts";
+
+/** What a layout makes of an adapter. */
+export interface AdapterOutput {
+  /** Name of the weights in a folder; `undefined`: the output is that one file. */
+  readonly weightsName: string | undefined;
+  /** In the order of the file. */
+  readonly tensors: readonly OutputTensor[];
+  readonly frame: EncodeFrame;
+  /** Of the weights, as a store shows it. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Other files of the folder, by name. */
+  readonly texts: ReadonlyMap<string, string>;
+}
+
+export interface FillOptions extends RunOptions {
+  /** Small files that travel along into a folder, path by name. */
+  readonly companions?: ReadonlyMap<string, string>;
+}
+
+export interface WriteFilesOptions extends FillOptions {
+  readonly overwrite?: boolean | undefined;
+  /** Files that are read: they must not change meanwhile and are never replaced. */
+  readonly inputs: readonly FileIdentity[];
+}
+
+export interface WrittenFiles {
+  /** Of the weights, in bytes. */
+  readonly bytes: number;
+  /** Names in the folder; of a file its own. */
+  readonly files: readonly string[];
+  /** By name of the tensor. */
+  readonly roundings: ReadonlyMap<string, Rounding>;
+}
+
+/**
+ * @param out the folder or file to become
+ * @throws {FileError} for what stands in the way on disk; the output is then as it was
+ */
+export async function writeAdapter(
+  out: string,
+  output: AdapterOutput,
+  options: WriteFilesOptions,
+): Promise<WrittenFiles> {
+  const { overwrite = false, inputs, signal } = options;
+  const staged = stageOutput(out, { kind: output.weightsName === undefined ? "file" : "folder", overwrite, inputs });
+  try {
+    const written = await fillStage(staged, output, options, basename(out));
+    for (const file of inputs) assertUnchanged(file);
+    await staged.publish(signal);
+    return written;
+  } catch (error) {
+    staged.discard();
+    throw error;
+  }
+}
+
+/** Everything into a stage, which is left to the caller to publish. */
+export async function fillStage(
+  staged: StagedOutput,
+  { weightsName, tensors, frame, texts }: AdapterOutput,
+  { companions = new Map(), ...options }: FillOptions,
+  fileName = "weights",
+): Promise<WrittenFiles> {
+  const encoded = frame(tensors);
+  staged.reserve(encoded.size);
+  const name = weightsName ?? fileName;
+  const roundings = await writeWeights(staged.createFile(name), encoded, tensors, options);
+  for (const [text, content] of texts) fillFileSync(staged.createFile(text), content);
+  for (const [companion, path] of companions) copyIntoSync(path, staged.createFile(companion));
+  return { bytes: encoded.size, files: [name, ...texts.keys(), ...companions.keys()], roundings };
+}

@@ -1,0 +1,73 @@
+/**
+ * `lora-tool convert`: flags → options of the library → its report in words.
+ */
+
+import { type Command, Option } from "commander";
+import { CONVERT_TARGETS, type ConvertTarget } from "../../convert/options.ts";
+import type { ConvertReport } from "../../convert/report.ts";
+import { escapeText } from "../../core/text.ts";
+import { formatBytes, formatCount, formatScale, formatSeconds, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import { addOutputOptions, type OutputOptions } from "../options.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool convert ./style.safetensors --base ./unet --to peft -o ./style
+`;
+
+interface ConvertFlags extends OutputOptions {
+  readonly to: ConvertTarget;
+  readonly base?: string;
+}
+
+export function addConvertCommand(program: Command, io: Io): void {
+  const command = program
+    .command("convert")
+    .summary("same adapter, other layout: PEFT, kohya, diffusers, MLX, GGUF, .onnx_adapter")
+    .description("Writes the adapter in the layout of another tool: its deltas stay what they are.")
+    .argument("<input>", "adapter of any layout: a folder or a file");
+  addOutputOptions(command)
+    .addOption(new Option("--to <layout>", "what to write").choices(CONVERT_TARGETS).makeOptionMandatory())
+    .option("--base <path>", "the model that the adapter is for, where names or orders depend on it")
+    .addHelpText("after", EXAMPLES)
+    .action(async (input: string, flags: ConvertFlags) => {
+      const { convert } = await import("../../convert/convert.ts");
+      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const { json, quiet, ...options } = flags;
+      const { signal } = io;
+      const report = await convert({ ...options, input, signal, onProgress: bar.onProgress }).finally(bar.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeConversion(io, report));
+    });
+}
+
+/** The report in words. */
+function describeConversion(io: Io, report: ConvertReport): string {
+  const { modules, notes, result } = report;
+  const scales = modules.map(({ scale }) => scale);
+  const ranks = [...new Set(modules.map(({ rank }) => rank))].sort((a, b) => a - b);
+  const rows = [
+    ["adapter", `${escapeText(report.input)}: ${escapeText(report.method)}`],
+    ["layout", `${report.from} → ${report.to}`],
+    ["modules", `${formatCount(modules.length)}, rank ${ranks.join(", ")}, scale ${formatScale(rangeOf(scales))}`],
+    ...notes.map((note) => ["note", note]),
+  ];
+  if (result !== undefined) {
+    if (result.rounded > 0) {
+      const error = `by at most ${result.largestError.toPrecision(2)} of their size`;
+      rows.push([
+        "rounded",
+        `${formatCount(result.rounded)} of ${formatCount(result.elements)} multiplied elements, ${error}`,
+      ]);
+    }
+    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
+    rows.push(["wrote", `${escapeText(report.out)}, ${written}`]);
+  }
+  return formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+}
+
+function rangeOf(values: readonly number[]): readonly [number, number] {
+  return [Math.min(...values), Math.max(...values)];
+}

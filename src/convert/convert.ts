@@ -1,0 +1,21 @@
+/**
+ * `convert`: the same adapter in the layout of another tool.
+ */
+
+import { UsageError } from "../core/errors.ts";
+import { CONVERTERS } from "./converters.ts";
+import { CONVERT_TARGETS, type ConvertOptions } from "./options.ts";
+import type { ConvertReport } from "./report.ts";
+
+/**
+ * @throws {UnsupportedError} UNSUPPORTED_ADAPTER for what the target cannot express, with module and reason
+ * @throws {MismatchError} where adapter and base do not fit together
+ * @throws {FileError} for what stands in the way on disk; the output is then as it was
+ */
+export async function convert(options: ConvertOptions): Promise<ConvertReport> {
+  const { to } = options;
+  if (!CONVERT_TARGETS.includes(to)) {
+    throw new UsageError(`expected to as one of ${CONVERT_TARGETS.join(", ")}, got ${String(to)}`);
+  }
+  return CONVERTERS[to](options);
+}

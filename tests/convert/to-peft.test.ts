@@ -1,0 +1,33 @@
+/** Every adapter under fixtures that PEFT's LoRA can express, as a PEFT folder: it merges to what the original must give. */
+
+import { join } from "node:path";
+import { convert } from "lora-tool";
+import { describe, expect, test } from "vitest";
+import { errorOfBuilt } from "../support/errors.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { casesOf, expectSameMerge } from "./cases.ts";
+
+/** Deltas that are no product of two matrices, and token rows alone. */
+const OTHER_KINDS = /ia3|loha|lokr|vera/;
+
+const cases = casesOf("peft");
+const [others = [], loras = []] = [true, false].map((wanted) =>
+  cases.filter(({ name }) => OTHER_KINDS.test(name) === wanted),
+);
+
+describe.each(loras)("$name", (one) => {
+  test("keeps its deltas", async () => {
+    const folder = temporaryFolder();
+    const adapter = join(folder, "adapter");
+    await convert({ input: one.adapter, to: "peft", out: adapter });
+    await expectSameMerge(one, adapter, join(folder, "merged"));
+  });
+});
+
+describe.each(others)("$name", ({ adapter }) => {
+  test("is refused by name", async () => {
+    const out = join(temporaryFolder(), "adapter");
+    const error = await errorOfBuilt(() => convert({ input: adapter, to: "peft", out }));
+    expect(error).toMatchObject({ code: "UNSUPPORTED_ADAPTER", subject: expect.stringMatching(/./) });
+  });
+});
