@@ -1,7 +1,7 @@
 /**
  * Typed reading of config.json: each key with what it must be, and errors that name key, expected and got.
  *
- * `null` counts as absent, as in transformers.
+ * `null` counts as absent, but where an absent key has a default that `null` switches off.
  */
 
 import { FormatError, UnsupportedError } from "../core/errors.ts";
@@ -34,7 +34,9 @@ export class ConfigReader {
     return value;
   }
 
-  optionalCount(key: string): number | undefined {
+  /** `otherwise` where the key is absent, `undefined` where it is `null`. */
+  optionalCount(key: string, otherwise?: number): number | undefined {
+    if (!this.#config.has(key)) return otherwise;
     return this.has(key) ? this.count(key) : undefined;
   }
 
@@ -47,7 +49,9 @@ export class ConfigReader {
     return value;
   }
 
-  optionalPositive(key: string): number | undefined {
+  /** `otherwise` where the key is absent, `undefined` where it is `null`. */
+  optionalPositive(key: string, otherwise?: number): number | undefined {
+    if (!this.#config.has(key)) return otherwise;
     return this.has(key) ? this.positive(key) : undefined;
   }
 

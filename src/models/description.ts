@@ -154,4 +154,6 @@ export interface ModelDescription {
   readonly softcap: number | undefined;
   /** Longest sequence that the model is meant for. */
   readonly maxPositions: number;
+  /** Starts of the names of tensors that belong to other parts, such as an image encoder. */
+  readonly otherParts: readonly string[];
 }

@@ -14,6 +14,10 @@ export interface RopeContext {
   readonly thetaKey?: string;
   /** Share of each head that is rotated, where the family has one. */
   readonly partial?: { readonly key: string; readonly otherwise: number };
+  /** What the family takes for `original_max_position_embeddings` whatever the scaling says. */
+  readonly originalPositions?: number;
+  /** Phi-3 called its longrope `su` and `yarn` first. */
+  readonly yarnIsLongrope?: boolean;
 }
 
 /** Scaling of the first kind of file wins over that of the second, as in transformers. */
@@ -54,20 +58,25 @@ const KINDS: ReadonlyMap<string, RopeScaling["kind"]> = new Map([
   ["llama3", "llama3"],
   ["yarn", "yarn"],
   ["longrope", "longrope"],
-  // What Phi-3 called it first.
+]);
+
+const PHI3_KINDS: ReadonlyMap<string, RopeScaling["kind"]> = new Map([
+  ["default", "default"],
+  ["longrope", "longrope"],
   ["su", "longrope"],
+  ["yarn", "longrope"],
 ]);
 
 function readScaling(
   config: ConfigReader,
   parameters: ConfigReader,
   size: number,
-  { maxPositions }: RopeContext,
+  { maxPositions, yarnIsLongrope = false, originalPositions: fixed }: RopeContext,
 ): RopeScaling {
   const key = parameters.has("rope_type") ? "rope_type" : "type";
-  const kind = parameters.choice(key, KINDS, "default");
+  const kind = parameters.choice(key, yarnIsLongrope ? PHI3_KINDS : KINDS, "default");
   const originalPositions = () =>
-    config.optionalCount("original_max_position_embeddings") ??
+    config.optionalCount("original_max_position_embeddings", fixed) ??
     parameters.count("original_max_position_embeddings", maxPositions);
   switch (kind) {
     case "default":

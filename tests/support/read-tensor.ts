@@ -12,3 +12,8 @@ export function numbersOf(tensor: TensorData): Float64Array {
     decodeElement(dtype, bytes, index * floatBytes(dtype)),
   );
 }
+
+/** All numbers of an i64 tensor. */
+export function integersOf(tensor: TensorData): BigInt64Array {
+  return new BigInt64Array(new Uint8Array(readTensorBytes(tensor)).slice().buffer);
+}

@@ -29,6 +29,8 @@ export interface DecoderSizes {
 }
 
 export interface DecoderOptions {
+  /** Path of the module around embedding and blocks. */
+  readonly path: string;
   readonly sizes: DecoderSizes;
   readonly norm: NormKind;
   readonly activation: ActivationKind;
@@ -50,6 +52,7 @@ export interface DecoderOptions {
 
 /** What most families do. */
 export const PLAIN_DECODER = {
+  path: "model",
   norm: "rms",
   projection: "separate",
   biases: { queryKeyValue: false, output: false, mlp: false },
@@ -60,14 +63,13 @@ export const PLAIN_DECODER = {
   softcap: undefined,
 } as const;
 
-/** @param defaultHeadSize where `head_dim` is absent; `hidden_size / num_attention_heads` without it */
-export function readSizes(
-  config: ConfigReader,
-  defaults: { readonly maxPositions: number; readonly headSize?: number },
-): DecoderSizes {
-  const width = config.count("hidden_size");
-  const heads = config.count("num_attention_heads");
-  const keyHeads = config.count("num_key_value_heads", heads);
+/** Sizes that a family does not write where they are its own; a head has `width / heads` elements by default. */
+export type DefaultSizes = Partial<DecoderSizes> & Pick<DecoderSizes, "maxPositions">;
+
+export function readSizes(config: ConfigReader, defaults: DefaultSizes): DecoderSizes {
+  const width = config.count("hidden_size", defaults.width);
+  const heads = config.count("num_attention_heads", defaults.heads);
+  const keyHeads = config.count("num_key_value_heads", defaults.keyHeads ?? heads);
   if (heads % keyHeads !== 0) throw config.invalid("num_key_value_heads", `expected a divisor of ${heads}`);
   let headSize = config.optionalCount("head_dim") ?? defaults.headSize;
   if (headSize === undefined) {
@@ -76,18 +78,18 @@ export function readSizes(
   }
   return {
     width,
-    inner: config.count("intermediate_size"),
-    blocks: readBlockCount(config, "num_hidden_layers"),
+    inner: config.count("intermediate_size", defaults.inner),
+    blocks: readBlockCount(config, "num_hidden_layers", defaults.blocks),
     heads,
     keyHeads,
     headSize,
-    vocabulary: config.count("vocab_size"),
+    vocabulary: config.count("vocab_size", defaults.vocabulary),
     maxPositions: config.count("max_position_embeddings", defaults.maxPositions),
   };
 }
 
-export function readBlockCount(config: ConfigReader, key: string): number {
-  const count = config.count(key);
+export function readBlockCount(config: ConfigReader, key: string, otherwise?: number): number {
+  const count = config.count(key, otherwise);
   if (count <= MAX_MODEL_LAYERS) return count;
   throw config.unsupported(key, `expected at most ${MAX_MODEL_LAYERS} layers, got ${count}`);
 }
@@ -96,20 +98,21 @@ export function describeDecoder(config: ConfigReader, options: DecoderOptions): 
   const { sizes, isTied, softcap, embeddingScale } = options;
   const norm = normsOf(options.norm, config.positive("rms_norm_eps", 1e-6));
   const { width, vocabulary, maxPositions } = sizes;
-  const embedding = "model.embed_tokens";
+  const embedding = `${options.path}.embed_tokens`;
   return {
-    type: config.text("model_type"),
+    type: config.text("model_type", ""),
     path: config.path,
     vocabulary,
     width,
     embedding: { module: embedding, weight: `${embedding}.weight`, rows: vocabulary, width, scale: embeddingScale },
     positions: undefined,
     blocks: Array.from({ length: sizes.blocks }, (_, index) => describeBlock(index, options, norm)),
-    norm: norm("model.norm", width),
+    norm: norm(`${options.path}.norm`, width),
     head: describeLinear("lm_head", width, vocabulary, false),
     isTied,
     softcap,
     maxPositions,
+    otherParts: [],
   };
 }
 
@@ -117,7 +120,7 @@ type DescribeNorm = ReturnType<typeof normsOf>;
 
 function describeBlock(index: number, options: DecoderOptions, norm: DescribeNorm): BlockDescription {
   const { sizes, normsResults } = options;
-  const path = `model.layers.${index}`;
+  const path = `${options.path}.layers.${index}`;
   return {
     attentionNorm: norm(`${path}.input_layernorm`, sizes.width),
     attention: describeAttention(index, `${path}.self_attn`, options, norm),
