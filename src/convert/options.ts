@@ -2,12 +2,13 @@
  * What a caller may ask of `convert`.
  */
 
+import type { ExpertOrder } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { formatOf } from "../formats/registry.ts";
 
 /** Layouts of adapters. */
-export const CONVERT_TARGETS = ["peft"] as const;
+export const CONVERT_TARGETS = ["peft", "mlx", "gguf"] as const;
 export type ConvertTarget = (typeof CONVERT_TARGETS)[number];
 
 export interface ConvertOptions extends RunOptions {
@@ -16,6 +17,8 @@ export interface ConvertOptions extends RunOptions {
   readonly to: ConvertTarget;
   /** The model that the adapter is for: a folder or a file, for names and orders that the adapter does not tell. */
   readonly base?: string | undefined;
+  /** Order of the stacked experts in `up`, where PEFT did not write it. */
+  readonly expertOrder?: ExpertOrder | undefined;
   /** The folder or file to write. */
   readonly out: string;
   readonly overwrite?: boolean | undefined;

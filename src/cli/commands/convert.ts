@@ -3,12 +3,13 @@
  */
 
 import { type Command, Option } from "commander";
+import type { ExpertOrder } from "../../adapters/adapter.ts";
 import { CONVERT_TARGETS, type ConvertTarget } from "../../convert/options.ts";
 import type { ConvertReport } from "../../convert/report.ts";
 import { escapeText } from "../../core/text.ts";
 import { formatBytes, formatCount, formatScale, formatSeconds, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
-import { addOutputOptions, type OutputOptions } from "../options.ts";
+import { addOutputOptions, expertOrderOption, type OutputOptions } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
@@ -20,6 +21,7 @@ Examples:
 interface ConvertFlags extends OutputOptions {
   readonly to: ConvertTarget;
   readonly base?: string;
+  readonly expertOrder?: ExpertOrder;
 }
 
 export function addConvertCommand(program: Command, io: Io): void {
@@ -31,6 +33,7 @@ export function addConvertCommand(program: Command, io: Io): void {
   addOutputOptions(command)
     .addOption(new Option("--to <layout>", "what to write").choices(CONVERT_TARGETS).makeOptionMandatory())
     .option("--base <path>", "the model that the adapter is for, where names or orders depend on it")
+    .addOption(expertOrderOption())
     .addHelpText("after", EXAMPLES)
     .action(async (input: string, flags: ConvertFlags) => {
       const { convert } = await import("../../convert/convert.ts");
