@@ -13,7 +13,7 @@ import type { FormatName } from "../formats/registry.ts";
 import { openBase } from "./open-base.ts";
 import { assertOutputName, type ConvertOptions } from "./options.ts";
 import { prepareAdapter } from "./prepare.ts";
-import { type ConvertReport, describeModules, describeResult } from "./report.ts";
+import { type AdapterConversion, describeModules, describeResult } from "./report.ts";
 
 export interface AdapterTarget {
   readonly layout: Layout;
@@ -22,7 +22,7 @@ export interface AdapterTarget {
   readonly plan: LayoutWriter;
 }
 
-export async function convertAdapter(options: ConvertOptions, target: AdapterTarget): Promise<ConvertReport> {
+export async function convertAdapter(options: ConvertOptions, target: AdapterTarget): Promise<AdapterConversion> {
   const started = performance.now();
   assertOutputName(options, target.format);
   const opened = await openAdapter(options.input);
@@ -30,7 +30,7 @@ export async function convertAdapter(options: ConvertOptions, target: AdapterTar
   const adapter = prepareAdapter(opened, context, options.expertOrder);
   const planned = target.plan(adapter, context);
   const after = readPlanned(target.layout, planned, options.out);
-  const report: ConvertReport = {
+  const report: AdapterConversion = {
     kind: "adapter",
     input: options.input,
     out: options.out,
