@@ -23,23 +23,22 @@ export interface Folded extends ValueType {
 }
 
 /**
- * Results by position; `undefined` when there is no rule or an input or result has more elements than `limit`.
+ * Results by position; `large` when an input or result has more elements than `limit`, `undefined` without a rule.
  *
  * @throws {FormatError} INVALID_MODEL
  */
-export function fold(call: FoldCall, limit: number): readonly Folded[] | undefined {
+export function fold(call: FoldCall, limit: number): readonly Folded[] | "large" | undefined {
   const rule = RULES.get(call.operator);
+  if (rule === undefined) return undefined;
   const isLarge = (count: number | undefined) => count === undefined || count > limit;
-  if (rule === undefined || call.inputs.some((input) => input !== undefined && isLarge(input.elements))) {
-    return undefined;
-  }
+  if (call.inputs.some((input) => input !== undefined && isLarge(input.elements))) return "large";
   const types = rule.infer(call);
   for (const { shape } of types) {
     if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       throw invalid(call, `a size that does not exist: ${formatShape(shape)}`);
     }
   }
-  if (types.some(({ shape }) => isLarge(elementCount(shape)))) return undefined;
+  if (types.some(({ shape }) => isLarge(elementCount(shape)))) return "large";
   const results = types.map(({ shape }) => new Float64Array(elementCount(shape) ?? 0));
   rule.compute(call, results, types);
   return types.map(({ dtype, shape }, index) => {
