@@ -45,7 +45,10 @@ export type FormatCode =
   | "INVALID_PATTERN"
   | "INVALID_PROTOBUF"
   | "INVALID_MODEL"
-  | "INVALID_EXTERNAL_DATA";
+  | "INVALID_EXTERNAL_DATA"
+  | "INVALID_ROW"
+  | "INVALID_TEMPLATE"
+  | "NOTHING_TO_LEARN";
 
 export type UnsupportedCode =
   | "UNSUPPORTED_DTYPE"
@@ -64,7 +67,8 @@ export type MismatchCode =
   | "RANK_MISMATCH"
   | "NOTHING_CHANGED"
   | "VERIFICATION_FAILED"
-  | "PARTS_MISMATCH";
+  | "PARTS_MISMATCH"
+  | "TOKENIZER_MISMATCH";
 
 export type FileCode =
   | "FILE_NOT_FOUND"
