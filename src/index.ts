@@ -35,3 +35,4 @@ export {
   verify,
 } from "./merge/index.ts";
 export { type RescaleOptions, type RescaleReport, rescale } from "./rescale/index.ts";
+export { type TrainEvent, type TrainOptions, type TrainReport, train } from "./train/index.ts";

@@ -29,6 +29,7 @@ const MAY_USE_FS = [
   /^engine\//,
   /^merge\/(parts|write-model|model-files)\.ts$/,
   /^adapters\/open-adapter\.ts$/,
+  /^train\/run\/(checkpoint|metrics|output-folder)\.ts$/,
 ];
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })

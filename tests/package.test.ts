@@ -60,10 +60,12 @@ test("every entry of `exports` can be imported", async () => {
     import("lora-tool/formats"),
     import("lora-tool/merge"),
     import("lora-tool/rescale"),
+    import("lora-tool/train"),
   ]);
-  const [all, formats, merge, rescale] = names.map((module) => Object.keys(module));
+  const [all, formats, merge, rescale, train] = names.map((module) => Object.keys(module));
   expect(all).toEqual(expect.arrayContaining(["merge", "rescale", "verify", "inspect", "LoraToolError", "VERSION"]));
   expect(formats).toEqual(expect.arrayContaining(["openModel", "openStore", "writeSafetensors"]));
   expect(merge).toEqual(expect.arrayContaining(["merge", "verify"]));
   expect(rescale).toEqual(["rescale"]);
+  expect(train).toEqual(["train"]);
 });

@@ -10,6 +10,7 @@ import { addConvertCommand } from "./commands/convert.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
 import { addRescaleCommand } from "./commands/rescale.ts";
+import { addTrainCommand } from "./commands/train.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 import { EXIT, reportFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
@@ -81,6 +82,7 @@ function createProgram(io: Io, json: boolean): Command {
   addRescaleCommand(program, io);
   addConvertCommand(program, io);
   addVerifyCommand(program, io);
+  addTrainCommand(program, io);
   addInspectCommand(program, io);
   return program;
 }

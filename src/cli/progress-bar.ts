@@ -13,6 +13,7 @@ const LABELS: Record<ProgressPhase, string> = {
   hash: "hashing",
   verify: "verifying",
   write: "writing",
+  train: "training",
 };
 const BAR_WIDTH = 24;
 const REDRAW_MS = 80;

@@ -5,7 +5,6 @@
 import type { Adapter, LayerKind, Layout } from "../adapters/adapter.ts";
 import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
 import type { WrittenFiles } from "../adapters/output/write-files.ts";
-import type { FormatName } from "../formats/registry.ts";
 
 export interface ConvertedModule {
   /** In the new layout. */
@@ -17,9 +16,7 @@ export interface ConvertedModule {
   readonly scale: number;
 }
 
-export type ConvertReport = AdapterConversion | ModelConversion;
-
-export interface AdapterConversion {
+export interface ConvertReport {
   readonly kind: "adapter";
   readonly input: string;
   readonly out: string;
@@ -45,23 +42,6 @@ export interface AdapterConversion {
   };
 }
 
-export interface ModelConversion {
-  readonly kind: "model";
-  readonly input: string;
-  readonly out: string;
-  readonly from: FormatName;
-  readonly to: FormatName;
-  /** `model_type` of its config.json. */
-  readonly modelType: string;
-  /** Weights, and what they take. */
-  readonly tensors: number;
-  readonly bytes: number;
-  readonly notes: readonly string[];
-  readonly warnings: readonly string[];
-  /** There once something was written. */
-  readonly result?: { readonly seconds: number; readonly files: readonly string[] };
-}
-
 export function describeModules({ modules }: Adapter): ConvertedModule[] {
   return modules.map(({ name, parameter, kind, rank, alpha, scale }) => ({
     name: parameter === undefined ? name : `${name}.${parameter}`,
@@ -75,7 +55,7 @@ export function describeModules({ modules }: Adapter): ConvertedModule[] {
 export function describeResult(
   { bytes, files, roundings }: WrittenFiles,
   seconds: number,
-): NonNullable<AdapterConversion["result"]> {
+): NonNullable<ConvertReport["result"]> {
   const { elements, rounded, largestError }: Rounding = [...roundings.values()].reduce(addRounding, NO_ROUNDING);
   return { elements, rounded, largestError, bytes, seconds, files };
 }

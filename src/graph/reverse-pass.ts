@@ -18,7 +18,7 @@ import { GRADIENT_RULES } from "./rules/rules.ts";
 export class ReversePass {
   readonly #g: GraphBuilder;
   readonly #trainable: ReadonlySet<string>;
-  readonly #detached: ReadonlySet<string>;
+  readonly #detached: Set<string>;
   /** Values that lead to a trainable tensor, and the trainable tensors themselves. */
   readonly #active: Set<string>;
   /** Complete sums for trainable tensors; for others what has not been passed on yet. */
@@ -37,6 +37,11 @@ export class ReversePass {
     this.#detached = new Set(detached);
   }
 
+  /** Lets a value count as a constant, before its node is learned. */
+  detach({ name }: Value): void {
+    this.#detached.add(name);
+  }
+
   /** Adds to the gradient of a value: 1 for the loss itself. */
   seed(value: Value, gradient: Value): void {
     if (!sameShape(value.shape, gradient.shape)) {
@@ -53,7 +58,7 @@ export class ReversePass {
    * their outputs must have been walked before.
    */
   walk(start: number, end: number): void {
-    this.#learn(end);
+    this.learn(end);
     for (const node of this.#g.nodes.slice(start, end).reverse()) this.#step(node);
   }
 
@@ -73,7 +78,13 @@ export class ReversePass {
     return gradient;
   }
 
-  #learn(end: number): void {
+  /** Whether a value leads to a trainable tensor, as far as `learn` or `walk` has come. */
+  isActive(name: string): boolean {
+    return this.#active.has(name);
+  }
+
+  /** Looks at the nodes before `end`, without walking them. */
+  learn(end: number): void {
     for (const { opType, inputs, outputs } of this.#g.nodes.slice(this.#seen, end)) {
       if (!isOperator(opType) || GRADIENT_RULES[opType] === "none") continue;
       if (!inputs.some((input) => this.#active.has(input))) continue;

@@ -18,17 +18,7 @@ import { leadingQr } from "../../core/linear-algebra/householder-qr.ts";
 import { oloraFactors, pissaFactors } from "../../core/linear-algebra/initialisation.ts";
 import { fillNormal, fillUniform, philoxKey } from "../../core/random.ts";
 import { balanceFactors } from "./balance-factors.ts";
-
-/** Each with what PEFT calls it in `init_lora_weights`. */
-export const INITIALISATIONS = {
-  default: true,
-  random: false,
-  gaussian: "gaussian",
-  orthogonal: "orthogonal",
-  pissa: "pissa",
-  olora: "olora",
-} as const;
-export type InitialisationName = keyof typeof INITIALISATIONS;
+import { type InitialisationName, leavesResidual } from "./initialisations.ts";
 
 export interface ModuleToInitialise {
   readonly name: string;
@@ -48,11 +38,6 @@ export interface InitialFactors {
   readonly up: Float32Array;
   /** Whether training starts from W − scale · up · down instead of W. */
   readonly leavesResidual: boolean;
-}
-
-/** Initialisations that change the base. */
-export function leavesResidual(init: InitialisationName, kind: ModuleToInitialise["kind"]): boolean {
-  return kind === "linear" && (init === "pissa" || init === "olora");
 }
 
 /** @throws {UsageError} for orthogonal with an odd rank */

@@ -88,7 +88,7 @@ function choice(
   layers: readonly BaseLayer[],
   compiler: PatternCompiler,
 ): (layer: BaseLayer) => boolean {
-  if (targets === ALL_LINEAR) return ({ kind, isHead }) => kind === "linear" && !isHead;
+  if (targets === ALL_LINEAR) return ({ kind, isHead }) => kind !== "embedding" && !isHead;
   const includes = nameSet(targets, "target_modules", compiler);
   if (typeof targets !== "string") {
     for (const name of targets) {

@@ -1,0 +1,133 @@
+/**
+ * `lora-tool train`: flags → options of the library → its report in words.
+ */
+
+import { type Command, Option } from "commander";
+import { CONVENTIONS } from "../../adapters/adapter.ts";
+import { escapeText } from "../../core/text.ts";
+import type { DeviceInfo } from "../../engine/device.ts";
+import type { TrainOptions } from "../../train/options.ts";
+import type { TrainedModuleReport, TrainReport, TrainResult } from "../../train/report.ts";
+import { formatCount, formatSeconds, formatShare, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import { addOutputOptions, type OutputOptions, parseAlpha, parseCount } from "../options.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { addAdapterOptions, addTrainingOptions, parseSeed, type TrainingFlags } from "../train-options.ts";
+import { createTrainProgress } from "../train-progress.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool train --base ./llama --data rows.jsonl -o ./adapter
+  $ lora-tool train --base ./llama --data rows.jsonl --rank 64 --scaling rslora --lr 1e-4 --steps 500 -o ./adapter
+  $ lora-tool train --base ./llama --data rows.jsonl --save-every 100 --resume -o ./adapter
+  $ lora-tool train --base ./llama --data rows.jsonl -o ./adapter --dry-run
+`;
+
+type TrainFlags = OutputOptions & TrainingFlags;
+
+export function addTrainCommand(program: Command, io: Io): void {
+  const command = program
+    .command("train")
+    .summary("train an adapter, written as a PEFT folder")
+    .description("Trains a LoRA, rsLoRA or DoRA adapter for a base on rows of text or tokens.")
+    .option("--rank <n>", "rank of the adapters (default: 8)", parseCount)
+    .option("--alpha <x>", "alpha of the adapters (default: 16)", parseAlpha)
+    .addOption(
+      new Option("--scaling <convention>", "lora: scale = alpha / rank; rslora: alpha / √rank (default: lora)").choices(
+        CONVENTIONS,
+      ),
+    )
+    .option("--lr <x>", "learning rate (default: 0.0002)", parseAlpha)
+    .option("--seed <n>", "of everything drawn at random (default: 42)", parseSeed)
+    .option("--init-adapter <folder>", "start from this PEFT folder: its weights, rank, alpha, patterns and targets");
+  addAdapterOptions(command);
+  addTrainingOptions(command)
+    .option("--early-stopping <n>", "stop after n evaluations without a better loss, and keep the best", parseCount)
+    .option("--best", "write the adapter of the best evaluation, not of the last step")
+    .option("--save-every <n>", "steps between checkpoints", parseCount)
+    .option("--keep-checkpoints <n>", "checkpoints to keep, besides the best one's", parseCount)
+    .option("--resume", "go on from the newest checkpoint under --out")
+    .option("--log-every <n>", "steps between lines of metrics.jsonl (default: 1)", parseCount);
+  addOutputOptions(command)
+    .addHelpText("after", EXAMPLES)
+    .action(async (flags: TrainFlags) => {
+      const { train } = await import("../../train/train.ts");
+      const { json, quiet, ...options } = flags;
+      const progress = createTrainProgress(io, quiet === true || json === true);
+      const run: TrainOptions = { ...options, signal: io.signal, onEvent: progress.onEvent };
+      const report = await train(run).finally(progress.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeTraining(io, report));
+    });
+}
+
+/** The report in words. */
+function describeTraining(io: Io, report: TrainReport): string {
+  const { result } = report;
+  const rows = [
+    ["base", escapeText(report.base)],
+    ["data", `${formatCount(report.rows)} rows of ${escapeText(report.data)}`],
+    ["adapter", `${report.method}, scale = ${FORMULAS[report.convention]}`],
+    [
+      "trained",
+      `${formatCount(report.trainable)} parameters, ${formatShare(report.trainable, report.baseElements)} of the base's ${formatCount(report.baseElements)}`,
+    ],
+    ["steps", `${formatCount(report.totalSteps)}, ${formatCount(report.stepsPerEpoch)} an epoch`],
+    ...(result === undefined ? [] : resultRows(report, result)),
+  ];
+  const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+  return `${moduleTable(report.modules)}\n${facts}`;
+}
+
+const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
+
+function resultRows(report: TrainReport, result: TrainResult): string[][] {
+  const { loss, evalLoss, best, tokensPerSecond: rate } = result;
+  return [
+    ["device", describeDevice(result.device)],
+    ...(loss === undefined ? [] : [["loss", `${loss.toFixed(4)} in the last step`]]),
+    ...(evalLoss === undefined
+      ? []
+      : [
+          [
+            "eval",
+            `loss ${evalLoss.toFixed(4)}, perplexity ${Math.exp(evalLoss).toPrecision(4)} over all scored tokens`,
+          ],
+        ]),
+    ...(best === undefined ? [] : [["best", `loss ${best.loss.toFixed(4)} after step ${formatCount(best.step)}`]]),
+    [
+      "wrote",
+      `${escapeText(report.out)}, the adapter after step ${formatCount(result.writtenStep)}, in ${formatSeconds(result.seconds)}${rate === undefined ? "" : `, ${formatCount(Math.round(rate))} tokens/s`}`,
+    ],
+  ];
+}
+
+function describeDevice({ device, type, adapterName }: DeviceInfo): string {
+  const name = adapterName === undefined ? "" : `, ${escapeText(adapterName)}`;
+  return `${device} (${type}${name})`;
+}
+
+/** Modules that differ in nothing but the layer's number share a row. */
+function moduleTable(modules: readonly TrainedModuleReport[]): string {
+  const groups = new Map<string, { readonly row: readonly string[]; count: number; parameters: number }>();
+  for (const { name, rank, alpha, scale, parameters } of modules) {
+    const row = [String(rank), String(alpha), String(Number(scale.toPrecision(6)))];
+    const shown = escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*");
+    const key = [...row, shown].join("\n");
+    const group = groups.get(key) ?? { row: [...row, shown], count: 0, parameters: 0 };
+    group.count++;
+    group.parameters += parameters;
+    groups.set(key, group);
+  }
+  const rows = [...groups.values()].map(
+    ({ row: [rank = "", alpha = "", scale = "", name = ""], count, parameters }) => [
+      String(count),
+      rank,
+      alpha,
+      scale,
+      formatCount(parameters),
+      name,
+    ],
+  );
+  return formatTable([["modules", "rank", "alpha", "scale", "parameters", "name"], ...rows]);
+}

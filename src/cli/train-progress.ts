@@ -1,0 +1,71 @@
+/**
+ * How a run shows itself on a terminal: one line that is redrawn, with loss, speed and time left; lines for what stays.
+ */
+
+import { escapeText } from "../core/text.ts";
+import type { StepEvent, TrainEvent } from "../train/run/events.ts";
+import { formatCount, formatSeconds } from "./format.ts";
+import { type Io, paint } from "./io.ts";
+
+const BAR_WIDTH = 20;
+const REDRAW_MS = 80;
+/** Steps over which loss and speed are averaged. */
+const WINDOW = 20;
+
+export interface TrainProgress {
+  readonly onEvent: ((event: TrainEvent) => void) | undefined;
+  /** Takes the line off the terminal, so that results can follow. */
+  clear(): void;
+}
+
+export function createTrainProgress(io: Io, quiet: boolean): TrainProgress {
+  if (quiet) return { onEvent: undefined, clear: () => {} };
+  const startedAt = performance.now();
+  const recent: StepEvent[] = [];
+  let [drawnAt, firstStep, isDrawn] = [0, 0, false];
+  const clear = () => {
+    if (isDrawn) io.stderr.write("\r\u001b[K");
+    isDrawn = false;
+  };
+  const say = (line: string) => {
+    clear();
+    io.stderr.write(`${line}\n`);
+  };
+  const onEvent = (event: TrainEvent) => {
+    if (event.kind === "warning") return say(`${paint(io.stderr, "yellow", "warning:")} ${event.message}`);
+    if (event.kind === "checkpoint") return say(`checkpoint: ${escapeText(event.path)}`);
+    firstStep ||= event.step;
+    recent.push(event);
+    if (recent.length > WINDOW) recent.shift();
+    const { evaluation, step, totalSteps } = event;
+    if (evaluation !== undefined) {
+      const best = evaluation.isBest ? ", the best so far" : "";
+      say(
+        `step ${step}: eval loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toPrecision(4)}${best}`,
+      );
+    }
+    const now = performance.now();
+    if (!io.interactive || (now - drawnAt < REDRAW_MS && step < totalSteps)) return;
+    drawnAt = now;
+    const perStep = (now - startedAt) / 1000 / (step - firstStep + 1);
+    const columns = (io.stderr as Partial<NodeJS.WriteStream>).columns || 80;
+    // A line that wraps cannot be taken back.
+    io.stderr.write(`\r\u001b[K${trainLine(recent, perStep * (totalSteps - step)).slice(0, columns - 1)}`);
+    isDrawn = true;
+  };
+  return { onEvent, clear };
+}
+
+/** The line after the last of `recent` steps. */
+export function trainLine(recent: readonly StepEvent[], secondsLeft: number): string {
+  const last = recent.at(-1);
+  if (last === undefined) return "";
+  const share = last.step / last.totalSteps;
+  const filled = Math.round(share * BAR_WIDTH);
+  const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
+  const tokens = recent.reduce((sum, step) => sum + step.tokens, 0);
+  const loss = recent.reduce((sum, step) => sum + step.loss * step.tokens, 0) / Math.max(1, tokens);
+  const seconds = recent.reduce((sum, step) => sum + step.tokens / step.tokensPerSecond, 0);
+  const rate = formatCount(Math.round(tokens / seconds));
+  return `training  ${bar} ${last.step}/${last.totalSteps}  loss ${loss.toFixed(3)}  ${rate} tokens/s  ${formatSeconds(secondsLeft)} left`;
+}

@@ -1,0 +1,137 @@
+/**
+ * The tensors that training changes, with their starting values: the parts of each adapter, and weights trained whole.
+ *
+ * Where the initialisation takes something out of the base (PiSSA, OLoRA), the base in memory is changed here.
+ */
+
+import { UnsupportedError, UsageError } from "../../core/errors.ts";
+import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
+import { quote, summarise } from "../../core/text.ts";
+import type { Base } from "../base/base.ts";
+import { rateFactorOf, weightDecayOf } from "../optimise/groups.ts";
+import { MOMENTS, type OptimizerName, type Parameter } from "../optimise/optimizer.ts";
+import type { TrainSettings } from "../settings.ts";
+import { BaseMatrix, valuesOf } from "./base-matrix.ts";
+import { type InitialAdapter, readInitialTensors } from "./initial-adapter.ts";
+import { initialiseFactors } from "./initialise.ts";
+import { type Part, partName, partShapes, partsOf } from "./parts.ts";
+import type { SelectedModule } from "./select-modules.ts";
+
+/** One trained tensor: `<module>/down` and so on, or a weight of the base by its own name. */
+export interface TrainedTensor extends Parameter {
+  readonly shape: Shape;
+  /** What it belongs to, for norms and messages. */
+  readonly module: string;
+  readonly part: Part | "whole";
+}
+
+export interface TrainedSet {
+  readonly modules: readonly SelectedModule[];
+  /** Names of weights of the base that are trained whole. */
+  readonly saved: readonly string[];
+  readonly tensors: readonly TrainedTensor[];
+}
+
+export interface CreateOptions {
+  readonly base: Base;
+  readonly modules: readonly SelectedModule[];
+  readonly saved: ReadonlyMap<string, string>;
+  readonly settings: TrainSettings;
+  readonly initial: InitialAdapter | undefined;
+}
+
+/**
+ * @throws {UsageError} when the initial adapter has another rank or other modules than those to train
+ */
+export function createTrainedSet(options: CreateOptions): TrainedSet {
+  const { base, modules, saved, settings, initial } = options;
+  const given = initial === undefined ? new Map<string, Float32Array>() : readInitialTensors(initial);
+  const tensors = modules.flatMap((selected) => createModule(base, selected, settings, given));
+  for (const [name, module] of saved) {
+    const shape = base.weights.get(name)?.shape ?? [];
+    const values = given.get(name) ?? valuesOf(base, name).slice();
+    tensors.push(tensorOf({ name, module, part: "whole", shape, values }, settings));
+  }
+  if (initial !== undefined) assertSameParts(initial, tensors);
+  return { modules, saved: [...saved.keys()], tensors };
+}
+
+function createModule(
+  base: Base,
+  selected: SelectedModule,
+  settings: TrainSettings,
+  given: ReadonlyMap<string, Float32Array>,
+): TrainedTensor[] {
+  const { layer, rank, scale } = selected;
+  const { init, dora } = settings.adapter;
+  if (dora && layer.kind === "embedding") {
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", "DoRA on an embedding is not trained here", {
+      subject: layer.module,
+    });
+  }
+  const weight = new BaseMatrix(base, layer);
+  const toInitialise = {
+    name: layer.module,
+    kind: layer.kind === "embedding" ? layer.kind : "linear",
+    inputs: layer.inputs,
+    outputs: layer.outputs,
+    rank,
+    scale,
+    weight: () => weight.copy(),
+  } as const;
+  const first = initialiseFactors(init, toInitialise, settings.run.seed);
+  if (first.leavesResidual) weight.addProduct(first.down, first.up, rank, -scale);
+  const values = {
+    down: given.get(partName(layer.module, "down")) ?? first.down,
+    up: given.get(partName(layer.module, "up")) ?? first.up,
+  };
+  const shapes = partShapes(selected);
+  return partsOf(selected, dora).map((part) => {
+    const name = partName(layer.module, part);
+    const start =
+      part === "magnitude"
+        ? (given.get(name) ?? weight.mergedNorms(values.down, values.up, rank, scale))
+        : values[part];
+    return tensorOf({ name, module: layer.module, part, shape: shapes[part], values: start }, settings);
+  });
+}
+
+function tensorOf(
+  tensor: Pick<TrainedTensor, "name" | "module" | "part" | "shape" | "values">,
+  settings: TrainSettings,
+): TrainedTensor {
+  const { optimizer } = settings.optimiser;
+  return {
+    ...tensor,
+    firstMoment: momentOf(optimizer, 1, tensor.values.length),
+    secondMoment: momentOf(optimizer, 2, tensor.values.length),
+    rateFactor: rateFactorOf(tensor, settings.optimiser),
+    weightDecay: weightDecayOf(tensor, settings.optimiser),
+  };
+}
+
+function momentOf(optimizer: OptimizerName, index: number, length: number): Float32Array {
+  return new Float32Array(MOMENTS[optimizer] >= index ? length : 0);
+}
+
+/** Everything in the initial adapter is trained on, and has the shape that it will have. */
+function assertSameParts({ path, tensors: initial }: InitialAdapter, tensors: readonly TrainedTensor[]): void {
+  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
+  const left = [...initial.keys()].filter((name) => !shapes.has(name));
+  if (left.length > 0) {
+    throw new UsageError(`these of its tensors would not be trained on: ${summarise(left.map(quote))}`, {
+      file: path,
+      hint: "leave out --target-modules, --layers and --modules-to-save, which the adapter's settings give",
+    });
+  }
+  for (const [name, shape] of shapes) {
+    const stored = initial.get(name)?.shape;
+    const flat = stored?.filter((size, index) => size !== 1 || index === stored.length - 1 || shape.includes(1));
+    if (flat === undefined || sameShape(flat, shape)) continue;
+    throw new UsageError(`expected shape ${formatShape(shape)}, got ${formatShape(flat)}`, {
+      file: path,
+      subject: name,
+      hint: "leave out --rank and --rank-pattern, which the adapter's settings give, or use another base",
+    });
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * A base from a Hugging Face folder or weights file: described by its config.json, its weights widened to f32 in memory.
+ */
+
+import { join } from "node:path";
+import { MatrixLoader } from "../../adapters/load-matrix.ts";
+import { createKernels } from "../../core/cast/kernels.ts";
+import { UnsupportedError } from "../../core/errors.ts";
+import { openModel } from "../../formats/open-model.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
+import { GraphBuilder } from "../../graph/builder.ts";
+import { bindWeights, type WeightLookup } from "../../models/bind-weights.ts";
+import { buildModel } from "../../models/build-model.ts";
+import { describeModel } from "../../models/describe-model.ts";
+import type { ModelDescription } from "../../models/description.ts";
+import type { Base, BaseLayer } from "./base.ts";
+import { declareTokenInputs } from "./token-inputs.ts";
+
+/**
+ * Headers only; `load` reads the weights.
+ *
+ * @throws {UnsupportedError} UNSUPPORTED_MODEL without a config.json, and for model types that have no description
+ */
+export async function openModelBase(path: string): Promise<Base> {
+  const model = await openModel(path);
+  if (model.config === undefined) {
+    throw new UnsupportedError("UNSUPPORTED_MODEL", "there is no config.json, which says what the model computes", {
+      file: path,
+    });
+  }
+  const description = describeModel(model.config, join(path, "config.json"));
+  const lookup = bindWeights(description, model.store);
+  let weights: ReadonlyMap<string, TensorData> = model.store.tensors;
+  const current: WeightLookup = (name) => {
+    const { name: stored } = lookup(name);
+    const tensor = weights.get(stored);
+    if (tensor === undefined) throw new Error(`no weight ${stored}`);
+    return tensor;
+  };
+  return {
+    path,
+    layers: listLayers(description, lookup),
+    get weights() {
+      return weights;
+    },
+    load: () => {
+      weights = loadWeights(model.store.tensors);
+    },
+    vocabulary: description.vocabulary,
+    maxLength: description.maxPositions,
+    forward: (g, inputs, adapt) => {
+      const { hidden, project } = buildModel(g, description, current, inputs, { adapt });
+      return { hidden, project };
+    },
+    config: model.config,
+    files: model.store.files,
+    warnings: model.store.warnings,
+  };
+}
+
+/** The layers are those of a graph, whatever its sizes. */
+function listLayers(description: ModelDescription, lookup: WeightLookup): BaseLayer[] {
+  const g = new GraphBuilder();
+  const { layers } = buildModel(g, description, lookup, declareTokenInputs(g, 1, 1));
+  return layers.map((layer) => ({ ...layer, isHead: layer.module === description.head.module }));
+}
+
+/** Each tensor in f32, in the order of the file; those that are f32 already are read once, too. */
+function loadWeights(tensors: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
+  const loader = new MatrixLoader(createKernels());
+  return new Map(
+    Array.from(tensors, ([name, tensor]) => {
+      const { buffer, byteOffset, byteLength } = loader.vector(tensor);
+      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+      return [name, { ...tensor, dtype: "f32", byteLength, source: { kind: "memory", bytes } }];
+    }),
+  );
+}

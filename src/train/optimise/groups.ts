@@ -1,0 +1,21 @@
+/**
+ * How a trained tensor's step differs from the others': LoRA+ and the tensors that weight decay leaves alone.
+ */
+
+import type { TrainedTensor } from "../adapter/trained-tensors.ts";
+import type { OptimiserSettings } from "../settings.ts";
+
+type Described = Pick<TrainedTensor, "name" | "module" | "part" | "shape">;
+
+/** LoRA+ (arXiv 2402.12354; PEFT `create_loraplus_optimizer`): `up` and all vectors learn faster by the ratio. */
+export function rateFactorOf({ part, shape }: Described, { loraPlusRatio }: OptimiserSettings): number {
+  return part === "up" || shape.length === 1 ? loraPlusRatio : 1;
+}
+
+/** Names of transformers' `Trainer.get_decay_parameter_names`. */
+const WITHOUT_DECAY = /bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)/i;
+
+/** Norms and biases do not decay; an adapter's own tensors do. */
+export function weightDecayOf({ name, module }: Described, { weightDecay }: OptimiserSettings): number {
+  return WITHOUT_DECAY.test(module) || WITHOUT_DECAY.test(name) ? 0 : weightDecay;
+}

@@ -1,0 +1,86 @@
+/**
+ * Everything that is known before the first step: the base, what of it is trained, the rows, and how many steps there are.
+ * Headers and data only; the base's weights are not read.
+ */
+
+import { elementCount } from "../core/shape.ts";
+import { type InitialAdapter, openInitialAdapter } from "./adapter/initial-adapter.ts";
+import { partShapes, partsOf } from "./adapter/parts.ts";
+import { selectSaved } from "./adapter/saved-modules.ts";
+import { type SelectedModule, selectModules } from "./adapter/select-modules.ts";
+import type { Base } from "./base/base.ts";
+import { openModelBase } from "./base/model-base.ts";
+import type { Sequence } from "./data/batch.ts";
+import { Batches } from "./data/batches.ts";
+import type { TrainOptions } from "./options.ts";
+import type { TrainReport } from "./report.ts";
+import { readTokenRows } from "./rows.ts";
+import { Windows } from "./run/windows.ts";
+import { resolveSettings, type TrainSettings } from "./settings.ts";
+
+export interface TrainPlan {
+  readonly settings: TrainSettings;
+  readonly base: Base;
+  readonly initial: InitialAdapter | undefined;
+  readonly modules: readonly SelectedModule[];
+  /** Weights of the base that are trained whole, with the module of each. */
+  readonly saved: ReadonlyMap<string, string>;
+  readonly rows: readonly Sequence[];
+  readonly evalRows: readonly Sequence[];
+  readonly windows: Windows;
+  readonly totalSteps: number;
+  readonly report: TrainReport;
+}
+
+export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
+  const initial = options.initAdapter === undefined ? undefined : await openInitialAdapter(options.initAdapter);
+  const settings = resolveSettings(options, initial?.settings);
+  const base = await openModelBase(options.base);
+  const modules = selectModules(base.layers, settings.adapter);
+  const saved = selectSaved(base, settings.adapter.modulesToSave);
+  const maxLength = Math.min(settings.run.maxLength, base.maxLength);
+  const rows = readTokenRows(options.data, base.vocabulary, maxLength);
+  const evalRows = options.evalData === undefined ? [] : readTokenRows(options.evalData, base.vocabulary, maxLength);
+  const { batchSize, seed, shuffle, packing, gradAccum } = settings.run;
+  const batches = new Batches(rows, { batchSize, seed, shuffle, packTo: packing ? maxLength : undefined });
+  const windows = new Windows(batches, gradAccum);
+  const totalSteps = settings.run.steps ?? Math.ceil(settings.run.epochs * windows.stepsPerEpoch);
+  const plan = { settings, base, initial, modules, saved, rows, evalRows, windows, totalSteps };
+  return { ...plan, report: describePlan(options, plan) };
+}
+
+function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): TrainReport {
+  const { settings, base, modules, saved, rows, evalRows, windows, totalSteps } = plan;
+  const { convention, dora } = settings.adapter;
+  const reports = modules.map((selected) => {
+    const shapes = partShapes(selected);
+    const parameters = partsOf(selected, dora).reduce((sum, part) => sum + (elementCount(shapes[part]) ?? 0), 0);
+    const { rank, alpha, scale } = selected;
+    return { name: selected.layer.module, rank, alpha, scale, parameters };
+  });
+  const elementsOf = (names: Iterable<string>) =>
+    [...names].reduce((sum, name) => sum + (elementCount(base.weights.get(name)?.shape ?? []) ?? 0), 0);
+  return {
+    out: options.out,
+    base: options.base,
+    data: options.data,
+    convention,
+    method: `${convention === "rslora" ? "rsLoRA" : "LoRA"}${dora ? " (DoRA)" : ""}`,
+    modules: reports,
+    savedWeights: [...saved.keys()],
+    trainable: reports.reduce((sum, { parameters }) => sum + parameters, 0) + elementsOf(saved.keys()),
+    baseElements: elementsOf(base.weights.keys()),
+    rows: rows.length,
+    evalRows: evalRows.length,
+    stepsPerEpoch: windows.stepsPerEpoch,
+    totalSteps,
+    warnings: [...base.warnings, ...planWarnings(settings)],
+  };
+}
+
+function planWarnings({ adapter }: TrainSettings): string[] {
+  if (adapter.init !== "gaussian" || adapter.convention !== "rslora") return [];
+  return [
+    "--init gaussian has a variance of 1/rank², which undoes what rsLoRA's scale is for: its proof needs one that does not depend on the rank",
+  ];
+}

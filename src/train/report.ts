@@ -1,0 +1,52 @@
+/**
+ * What `train` returns and `--json` prints.
+ */
+
+import type { Convention } from "../adapters/adapter.ts";
+import type { DeviceInfo } from "../engine/device.ts";
+
+export interface TrainedModuleReport {
+  readonly name: string;
+  readonly rank: number;
+  readonly alpha: number;
+  /** The multiplier of up · down that training uses and the adapter has. */
+  readonly scale: number;
+  readonly parameters: number;
+}
+
+export interface TrainResult {
+  /** Steps done, those before a resumption too. */
+  readonly steps: number;
+  /** The step that the run went on from; `undefined` for one that started anew. */
+  readonly resumedFrom: number | undefined;
+  /** Of the last step of this run; `undefined` when there was none to do. */
+  readonly loss: number | undefined;
+  readonly evalLoss: number | undefined;
+  readonly best: { readonly step: number; readonly loss: number } | undefined;
+  /** The step whose adapter was written. */
+  readonly writtenStep: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number | undefined;
+  readonly device: DeviceInfo;
+  readonly files: readonly string[];
+}
+
+export interface TrainReport {
+  readonly out: string;
+  readonly base: string;
+  readonly data: string;
+  readonly convention: Convention;
+  readonly method: string;
+  readonly modules: readonly TrainedModuleReport[];
+  /** Modules of the base that are trained whole, with their weights' names. */
+  readonly savedWeights: readonly string[];
+  readonly trainable: number;
+  /** Elements of the base. */
+  readonly baseElements: number;
+  readonly rows: number;
+  readonly evalRows: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  readonly warnings: readonly string[];
+  readonly result?: TrainResult;
+}

@@ -1,0 +1,86 @@
+/**
+ * metrics.jsonl, one line a step, and module-norms.jsonl, the gradient norms of the modules for the report. Lines are
+ * appended as steps end; a run that goes on drops those after its checkpoint.
+ */
+
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { toFileError } from "../../core/errors.ts";
+import type { StepEvent } from "./events.ts";
+
+const METRICS_NAME = "metrics.jsonl";
+const NORMS_NAME = "module-norms.jsonl";
+export const METRICS_FILES = [METRICS_NAME, NORMS_NAME] as const;
+
+export class MetricsWriter {
+  readonly #path: string;
+  readonly #descriptors: readonly [metrics: number, norms: number];
+
+  /** @param from steps that stay */
+  constructor(out: string, from: number) {
+    this.#path = join(out, METRICS_NAME);
+    this.#descriptors = [openAfter(this.#path, from), openAfter(join(out, NORMS_NAME), from)];
+  }
+
+  /** An evaluation after the step stands in its line. */
+  write(step: StepEvent): void {
+    const [metrics, norms] = this.#descriptors;
+    const { evaluation } = step;
+    const line = {
+      step: step.step,
+      loss: step.loss,
+      grad_norm: step.gradNorm,
+      lr: step.learningRate,
+      tokens: step.tokens,
+      tokens_per_second: Number(step.tokensPerSecond.toPrecision(6)),
+      ...(evaluation && { eval_loss: evaluation.loss, eval_perplexity: evaluation.perplexity }),
+    };
+    this.#append(metrics, line);
+    this.#append(norms, { step: step.step, norms: step.moduleGradNorms.map((norm) => Number(norm.toPrecision(6))) });
+  }
+
+  close(): void {
+    for (const descriptor of this.#descriptors) closeSync(descriptor);
+  }
+
+  #append(descriptor: number, line: object): void {
+    try {
+      writeSync(descriptor, `${JSON.stringify(line)}\n`);
+    } catch (error) {
+      throw toFileError(error, this.#path);
+    }
+  }
+}
+
+/** What the files say about the steps so far; a last line that was cut short is left out. */
+export function readMetrics(out: string): Record<string, unknown>[] {
+  const norms = new Map(linesOf(join(out, NORMS_NAME)).map((line) => [line["step"], line["norms"]]));
+  return linesOf(join(out, METRICS_NAME)).map((line) => ({ ...line, norms: norms.get(line["step"]) ?? [] }));
+}
+
+function openAfter(path: string, from: number): number {
+  const kept = linesOf(path).filter(({ step }) => typeof step === "number" && step <= from);
+  try {
+    writeFileSync(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    return openSync(path, "a");
+  } catch (error) {
+    throw toFileError(error, path);
+  }
+}
+
+function linesOf(path: string): Record<string, unknown>[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return [];
+  }
+  return text.split("\n").flatMap((line) => {
+    try {
+      const value: unknown = JSON.parse(line);
+      return typeof value === "object" && value !== null ? [value as Record<string, unknown>] : [];
+    } catch {
+      return [];
+    }
+  });
+}
