@@ -21,6 +21,19 @@ const FUSED: readonly (readonly [fused: string, parts: readonly string[]])[] = [
 /** Whose `qkv_proj` is ordered by heads (transformers 5.23). */
 const INTERLEAVED_TYPES = ["codegen", "minimax"];
 
+/** Parts of image pipelines: known by names, with relative numbers of rows. */
+export function pipelineLayer(name: string, { names }: ResolveContext): Layer | undefined {
+  const fused = names.findFused?.(name);
+  const [tensor] = fused?.tensors ?? [];
+  if (fused === undefined || tensor === undefined) return undefined;
+  const { tensors, index, shares } = fused;
+  if (index === undefined) return layerOfParts(tensors);
+  const unit = storageView(tensor)[0] / shares.reduce((sum, share) => sum + share, 0);
+  if (!Number.isInteger(unit)) throw problem(`is a part of ${quote(tensor.name)}, whose rows do not divide into parts`);
+  const sizes = shares.map((share) => share * unit);
+  return partOfTensor(tensor, sizes, index);
+}
+
 export function fusedLayer(name: string, context: ResolveContext): Layer | undefined {
   if (INTERLEAVED_TYPES.some((type) => context.architecture.types.has(type))) return undefined;
   const dot = name.lastIndexOf(".") + 1;

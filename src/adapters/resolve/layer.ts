@@ -9,7 +9,7 @@ import type { AdapterModule } from "../adapter.ts";
 import { findTarget, notInBase, type ResolveContext } from "./context.ts";
 import { expertOfStack } from "./expert-names.ts";
 import { factorSize, inputShape } from "./factor-views.ts";
-import { fusedLayer } from "./fused.ts";
+import { fusedLayer, pipelineLayer } from "./fused.ts";
 import { isTransposed } from "./orientation.ts";
 import { type Layer, wholeLayer } from "./placement.ts";
 import { problem } from "./report.ts";
@@ -46,7 +46,7 @@ function findLayer(module: AdapterModule, context: ResolveContext, rows: number 
       rows,
     );
   }
-  const parts = expertOfStack(name, context) ?? fusedLayer(name, context);
+  const parts = expertOfStack(name, context) ?? fusedLayer(name, context) ?? pipelineLayer(name, context);
   if (parts === undefined) throw notInBase();
   return parts;
 }

@@ -14,9 +14,19 @@ export type NameMatch =
   | { readonly kind: "many"; readonly names: readonly string[] }
   | { readonly kind: "none" };
 
+/** A layer that the base stores as a part of one tensor (`index`), or as the tensors on top of each other. */
+export interface FusedTensors {
+  readonly tensors: readonly TensorData[];
+  readonly index: number | undefined;
+  /** Relative numbers of rows of the parts. */
+  readonly shares: readonly number[];
+}
+
 /** How the names of an adapter find tensors of the base. */
 export interface NameFinder {
   readonly find: (path: string) => NameMatch;
+  /** A layer that the base fuses with others or splits, by the path of its module. */
+  readonly findFused?: (path: string) => FusedTensors | undefined;
 }
 
 /** Leading parts that say nothing about which tower of a model a tensor belongs to. */

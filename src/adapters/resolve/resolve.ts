@@ -12,10 +12,10 @@ import type { Adapter, ExpertOrder } from "../adapter.ts";
 import { type Architecture, describeArchitecture } from "../architecture/architecture.ts";
 import type { ResolvedAdapter, TensorEdit } from "../edit.ts";
 import type { ResolveContext } from "./context.ts";
-import { FlatNameIndex } from "./flat-names.ts";
 import { moduleEdits, tensorsOf } from "./module-edits.ts";
-import { NameIndex } from "./names.ts";
+import { type NameFinder, NameIndex } from "./names.ts";
 import { overrideEdit } from "./overrides.ts";
+import { PipelineNames } from "./pipeline-names.ts";
 import { Report } from "./report.ts";
 import { shareTiedEdits } from "./ties.ts";
 import { tokenRowsEdit } from "./token-rows.ts";
@@ -41,7 +41,7 @@ export async function resolveAdapter(
     adapter,
     model,
     architecture,
-    names: adapter.flatNames ? new FlatNameIndex(tensors) : new NameIndex(tensors, architecture.renames),
+    names: namesOf(adapter, tensors, architecture),
     weight: options.weight,
     expertOrder: options.expertOrder,
     report,
@@ -66,6 +66,16 @@ export async function resolveAdapter(
     unmatched: report.unmatched,
     warnings: report.warnings,
   };
+}
+
+/** Names of image pipelines have rules of their own. */
+function namesOf(
+  { layout, flatNames }: Adapter,
+  tensors: ReadonlyMap<string, TensorData>,
+  { renames }: Architecture,
+): NameFinder {
+  const names = new NameIndex(tensors, renames);
+  return flatNames || layout === "diffusers" ? new PipelineNames(tensors, names) : names;
 }
 
 /** The tensors of the base, and the end of a tied embedding that it does not store. */

@@ -6,6 +6,7 @@
  * `….processor.to_q_lora.down`.
  */
 
+import { dottedPart, PIPELINE_PARTS } from "../../architecture/pipeline/parts.ts";
 import { FACTORS, type LycorisFactor } from "../kohya/factors.ts";
 
 export interface DiffusersKey {
@@ -14,16 +15,9 @@ export interface DiffusersKey {
 }
 
 /** Parts of a pipeline, as names start with them. */
-export const COMPONENTS = [
-  "unet",
-  "transformer",
-  "transformer_2",
-  "prior",
-  "text_encoder",
-  "text_encoder_2",
-  "text_encoder_3",
-  "diffusion_model",
-] as const;
+export const COMPONENTS: readonly string[] = PIPELINE_PARTS.map(({ component }) => component).filter(
+  (name) => name !== "",
+);
 
 /** Ends of names besides those of kohya's. */
 const ENDINGS: readonly (readonly [ending: string, factor: LycorisFactor])[] = [
@@ -57,16 +51,9 @@ export function readDiffusersKey(name: string): DiffusersKey | undefined {
   return { module: `${owner}.${layer === "to_out" ? "to_out.0" : layer}`, factor };
 }
 
-/** The part of the pipeline that a name belongs to. */
-export function componentOf(name: string): (typeof COMPONENTS)[number] | undefined {
-  const first = name.slice(0, Math.max(name.indexOf("."), 0));
-  return COMPONENTS.find((component) => component === first);
-}
-
 /** Whether only a file of this layout has the name. */
 export function isDiffusersName(name: string): boolean {
   if (readDiffusersKey(name) === undefined) return false;
   if (/\.processor\.\w+_lora\.|\.lora(?:_linear_layer)?\.(?:up|down)\.weight$/.test(name)) return true;
-  // Language models of PEFT have `transformer.` too.
-  return componentOf(name) !== undefined && !/^transformer\.(?:h|wte|wpe|encoder|word_embeddings)\./.test(name);
+  return dottedPart(name) !== undefined;
 }

@@ -8,12 +8,13 @@ import { UnsupportedError } from "../../../core/errors.ts";
 import { quote } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
+import { dottedPart } from "../../architecture/pipeline/parts.ts";
 import { type LycorisFactor, REFUSED } from "../kohya/factors.ts";
 import { readLycorisModule } from "../kohya/modules.ts";
 import { alphaWarnings, methodOf, refuse, withoutNumbers } from "../kohya/read.ts";
 import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { Problems } from "../peft/problems.ts";
-import { componentOf, isDiffusersName, readDiffusersKey } from "./keys.ts";
+import { isDiffusersName, readDiffusersKey } from "./keys.ts";
 import { readMetadata, withSettings } from "./metadata.ts";
 
 type Entries = ReadonlyMap<string, ReadonlyMap<LycorisFactor, TensorData>>;
@@ -32,7 +33,7 @@ function read({ path, store }: AdapterFiles): Adapter {
   const unsettled: [string, ReadonlyMap<LycorisFactor, TensorData>][] = [];
   const modules: AdapterModule[] = [];
   for (const [name, factors] of entries) {
-    const component = componentOf(name) ?? "";
+    const component = dottedPart(name)?.part.component ?? "";
     const config = configs.get(component);
     const own = readLycorisModule(name, factors, problems);
     if (config === undefined) unsettled.push([name, factors]);

@@ -1,14 +1,14 @@
 /**
  * A file of kohya's sd-scripts or of LyCORIS into an `Adapter`: `<flat module name>.<factor>`, no settings file.
  *
- * The first dot ends the name of the module, whose own dots are underscores; `resolve/flat-names.ts` finds them in the base.
+ * The first dot ends the name of the module, whose own dots are underscores; `resolve/pipeline-names.ts` finds them in the base.
  */
 
 import { UnsupportedError } from "../../../core/errors.ts";
 import { quote, summarise } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
-import { FLAT_STARTS } from "../../resolve/flat-names.ts";
+import { flatPart } from "../../architecture/pipeline/parts.ts";
 import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { Problems } from "../peft/problems.ts";
 import { FACTORS, type LycorisFactor, REFUSED } from "./factors.ts";
@@ -54,7 +54,7 @@ interface Key {
 
 function readKey(name: string): Key | undefined {
   const dot = name.indexOf(".");
-  if (dot < 0 || !FLAT_STARTS.some((start) => name.startsWith(start))) return undefined;
+  if (dot < 0 || flatPart(name) === undefined) return undefined;
   return { module: name.slice(0, dot), factor: name.slice(dot + 1) };
 }
 
