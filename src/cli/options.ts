@@ -6,7 +6,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { EXPERT_ORDERS } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
 import { quote } from "../core/text.ts";
-import { DEVICES } from "../engine/device.ts";
+import { DEVICES, ENGINES } from "../engine/device.ts";
 
 export interface CommonOptions {
   readonly json?: true;
@@ -36,6 +36,10 @@ export function addOutputOptions(command: Command): Command {
 
 export function deviceOption(): Option {
   return new Option("--device <name>", "where the products are computed").choices(Object.keys(DEVICES)).default("auto");
+}
+
+export function engineOption(): Option {
+  return new Option("--engine <name>", "what computes them").choices(Object.keys(ENGINES)).default("onnxruntime");
 }
 
 export function expertOrderOption(): Option {

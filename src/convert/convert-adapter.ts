@@ -9,11 +9,11 @@ import type { Layout } from "../adapters/adapter.ts";
 import type { LayoutWriter } from "../adapters/layouts/layout-writer.ts";
 import { openAdapter, readPlanned } from "../adapters/open-adapter.ts";
 import { writeAdapter } from "../adapters/output/write-files.ts";
-import { openModel } from "../formats/open-model.ts";
 import type { FormatName } from "../formats/registry.ts";
-import type { ConvertOptions } from "./options.ts";
-import { assertOutputName } from "./options.ts";
-import { type ConvertReport, describeModules, describeResult } from "./report.ts";
+import { openBase } from "./open-base.ts";
+import { assertOutputName, type ConvertOptions } from "./options.ts";
+import { prepareAdapter } from "./prepare.ts";
+import { type AdapterConversion, describeModules, describeResult } from "./report.ts";
 
 export interface AdapterTarget {
   readonly layout: Layout;
@@ -22,14 +22,15 @@ export interface AdapterTarget {
   readonly plan: LayoutWriter;
 }
 
-export async function convertAdapter(options: ConvertOptions, target: AdapterTarget): Promise<ConvertReport> {
+export async function convertAdapter(options: ConvertOptions, target: AdapterTarget): Promise<AdapterConversion> {
   const started = performance.now();
   assertOutputName(options, target.format);
-  const adapter = await openAdapter(options.input);
-  const base = options.base === undefined ? undefined : await openModel(options.base);
-  const planned = target.plan(adapter, { base });
+  const opened = await openAdapter(options.input);
+  const context = await openBase(options.base, opened);
+  const adapter = prepareAdapter(opened, context, options.expertOrder);
+  const planned = target.plan(adapter, context);
   const after = readPlanned(target.layout, planned, options.out);
-  const report: ConvertReport = {
+  const report: AdapterConversion = {
     kind: "adapter",
     input: options.input,
     out: options.out,
@@ -38,10 +39,10 @@ export async function convertAdapter(options: ConvertOptions, target: AdapterTar
     to: target.layout,
     modules: describeModules(after),
     notes: planned.notes,
-    warnings: [...adapter.warnings, ...(base?.store.warnings ?? [])],
+    warnings: [...adapter.warnings, ...(context.base?.store.warnings ?? [])],
   };
   if (options.dryRun) return report;
-  const inputs = [...adapter.files, ...(base?.store.files ?? [])];
+  const inputs = [...adapter.files, ...(context.base?.store.files ?? [])];
   const { overwrite, signal, onProgress } = options;
   const written = await writeAdapter(options.out, planned, { overwrite, signal, onProgress, inputs });
   const files =

@@ -1,5 +1,5 @@
 /**
- * `convert`: the same adapter in the layout of another tool.
+ * `convert`: the same adapter in the layout of another tool, the same model in another container.
  */
 
 import { UsageError } from "../core/errors.ts";
@@ -17,5 +17,6 @@ export async function convert(options: ConvertOptions): Promise<ConvertReport> {
   if (!CONVERT_TARGETS.includes(to)) {
     throw new UsageError(`expected to as one of ${CONVERT_TARGETS.join(", ")}, got ${String(to)}`);
   }
+  if (options.link && to !== "onnx") throw new UsageError(`only models for onnx can be linked, got ${to}`);
   return CONVERTERS[to](options);
 }

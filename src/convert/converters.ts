@@ -2,11 +2,17 @@
  * What `convert` can write, and what writes it.
  */
 
+import { ggufWriter } from "../adapters/layouts/gguf/write.ts";
+import { mlxWriter } from "../adapters/layouts/mlx/write.ts";
 import { peftWriter } from "../adapters/layouts/peft/write.ts";
 import { convertAdapter } from "./convert-adapter.ts";
+import { convertToOnnx } from "./onnx/to-onnx.ts";
 import type { ConvertOptions, ConvertTarget } from "./options.ts";
 import type { ConvertReport } from "./report.ts";
 
 export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Promise<ConvertReport>> = {
+  gguf: (options) => convertAdapter(options, { layout: "gguf", format: "gguf", plan: ggufWriter }),
+  mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),
+  onnx: convertToOnnx,
   peft: (options) => convertAdapter(options, { layout: "peft", format: undefined, plan: peftWriter }),
 };

@@ -2,20 +2,25 @@
  * What a caller may ask of `convert`.
  */
 
+import type { ExpertOrder } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { formatOf } from "../formats/registry.ts";
 
-/** Layouts of adapters. */
-export const CONVERT_TARGETS = ["peft"] as const;
+/** Layouts of adapters, and containers of models. */
+export const CONVERT_TARGETS = ["peft", "mlx", "gguf", "onnx"] as const;
 export type ConvertTarget = (typeof CONVERT_TARGETS)[number];
 
 export interface ConvertOptions extends RunOptions {
-  /** An adapter of any layout: a folder or a file. */
+  /** An adapter of any layout or a model: a folder or a file. */
   readonly input: string;
   readonly to: ConvertTarget;
   /** The model that the adapter is for: a folder or a file, for names and orders that the adapter does not tell. */
   readonly base?: string | undefined;
+  /** Order of the stacked experts in `up`, where PEFT did not write it. */
+  readonly expertOrder?: ExpertOrder | undefined;
+  /** Of a model: refer to the weights where they are instead of copying them. */
+  readonly link?: boolean | undefined;
   /** The folder or file to write. */
   readonly out: string;
   readonly overwrite?: boolean | undefined;

@@ -5,6 +5,7 @@
 import type { Adapter, LayerKind, Layout } from "../adapters/adapter.ts";
 import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
 import type { WrittenFiles } from "../adapters/output/write-files.ts";
+import type { FormatName } from "../formats/registry.ts";
 
 export interface ConvertedModule {
   /** In the new layout. */
@@ -16,7 +17,9 @@ export interface ConvertedModule {
   readonly scale: number;
 }
 
-export interface ConvertReport {
+export type ConvertReport = AdapterConversion | ModelConversion;
+
+export interface AdapterConversion {
   readonly kind: "adapter";
   readonly input: string;
   readonly out: string;
@@ -42,6 +45,23 @@ export interface ConvertReport {
   };
 }
 
+export interface ModelConversion {
+  readonly kind: "model";
+  readonly input: string;
+  readonly out: string;
+  readonly from: FormatName;
+  readonly to: FormatName;
+  /** `model_type` of its config.json. */
+  readonly modelType: string;
+  /** Weights, and what they take. */
+  readonly tensors: number;
+  readonly bytes: number;
+  readonly notes: readonly string[];
+  readonly warnings: readonly string[];
+  /** There once something was written. */
+  readonly result?: { readonly seconds: number; readonly files: readonly string[] };
+}
+
 export function describeModules({ modules }: Adapter): ConvertedModule[] {
   return modules.map(({ name, parameter, kind, rank, alpha, scale }) => ({
     name: parameter === undefined ? name : `${name}.${parameter}`,
@@ -55,7 +75,7 @@ export function describeModules({ modules }: Adapter): ConvertedModule[] {
 export function describeResult(
   { bytes, files, roundings }: WrittenFiles,
   seconds: number,
-): NonNullable<ConvertReport["result"]> {
+): NonNullable<AdapterConversion["result"]> {
   const { elements, rounded, largestError }: Rounding = [...roundings.values()].reduce(addRounding, NO_ROUNDING);
   return { elements, rounded, largestError, bytes, seconds, files };
 }

@@ -45,7 +45,10 @@ export type FormatCode =
   | "INVALID_PATTERN"
   | "INVALID_PROTOBUF"
   | "INVALID_MODEL"
-  | "INVALID_EXTERNAL_DATA";
+  | "INVALID_EXTERNAL_DATA"
+  | "INVALID_ROW"
+  | "INVALID_TEMPLATE"
+  | "NOTHING_TO_LEARN";
 
 export type UnsupportedCode =
   | "UNSUPPORTED_DTYPE"
@@ -65,6 +68,7 @@ export type MismatchCode =
   | "NOTHING_CHANGED"
   | "VERIFICATION_FAILED"
   | "PARTS_MISMATCH"
+  | "TOKENIZER_MISMATCH"
   | "RESUME_MISMATCH";
 
 export type FileCode =

@@ -52,3 +52,9 @@ export const MAX_GGUF_STRING_BYTES = 16 * 1024 * 1024;
 
 /** `general.alignment` of a GGUF file: what is above it makes padding that overflows in other readers. Real: 32. */
 export const MAX_GGUF_ALIGNMENT = 1024 * 1024;
+
+/** tokenizer.json. Real: 40 MB (a vocabulary of 260,000 with its merges). */
+export const MAX_TOKENIZER_BYTES = 256 * 1024 * 1024;
+
+/** One row of training data. Real: below 10 MB (a book). */
+export const MAX_ROW_BYTES = 64 * 1024 * 1024;

@@ -18,6 +18,14 @@ export const DEVICES = {
 export type DeviceName = keyof typeof DEVICES;
 export type Device = Exclude<DeviceName, "auto">;
 
+/** What `--engine` takes, with one line for people. */
+export const ENGINES = {
+  onnxruntime: "ONNX Runtime, on every device",
+  tfjs: "TensorFlow.js, where its packages are installed: on the processor, or by tfjs-node-gpu under cuda",
+} as const;
+
+export type EngineName = keyof typeof ENGINES;
+
 /** What the engine is opened for; decides what `auto` tries. */
 export type Purpose = "merge" | "train";
 

@@ -13,6 +13,7 @@ import {
   type Device,
   type DeviceInfo,
   type DeviceName,
+  type EngineName,
   type Purpose,
   runsOn,
 } from "./device.ts";
@@ -63,6 +64,8 @@ export interface Program {
 
 export interface EngineOptions {
   readonly device: DeviceName;
+  /** `onnxruntime` by default. */
+  readonly engine?: EngineName;
   /** Threads of the processor that one run uses; 1 for engines in worker threads. By default one for each core. */
   readonly threads?: number;
   /** What `auto` stands for; see `device.ts`. */
@@ -76,7 +79,11 @@ export interface EngineOptions {
  * @throws {UnsupportedError} DEVICE_UNAVAILABLE when it is not there; never another device instead
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { device: name, threads, purpose = "merge" } = options;
+  const { device: name, engine: engineName = "onnxruntime", threads, purpose = "merge" } = options;
+  if (engineName === "tfjs") {
+    const { openTfjs } = await import("./tfjs/tfjs-engine.ts");
+    return openTfjs(name);
+  }
   const platform = `${process.platform}/${process.arch}`;
   if (name !== "auto") return open(name, threads, platform);
   for (const device of autoDevices(purpose, platform)) {

@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { InterruptedError, MemoryError, UsageError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
-import type { DeviceName } from "./device.ts";
+import type { DeviceName, EngineName } from "./device.ts";
 import { disableTelemetry } from "./telemetry.ts";
 import { type PackedError, unpackError } from "./worker-errors.ts";
 
@@ -18,18 +18,20 @@ export interface PoolOptions extends RunOptions {
   readonly workers?: number | undefined;
   /** Where the products are computed; default `auto`. */
   readonly device?: DeviceName | undefined;
+  /** What computes them; default `onnxruntime`. */
+  readonly engine?: EngineName | undefined;
 }
 
 /**
- * Threads for a pool whose engines run on the device: a GPU serves one session of a process.
+ * Threads for a pool whose engines run on the device: a GPU serves one session of a process, and TensorFlow.js may take one.
  *
  * @throws {UsageError} for a number that is no count
  */
-export function workerCount({ device = "auto", workers = defaultWorkers() }: PoolOptions): number {
+export function workerCount({ device = "auto", engine, workers = defaultWorkers() }: PoolOptions): number {
   if (!Number.isSafeInteger(workers) || workers < 1) {
     throw new UsageError(`expected a whole number of workers of at least 1, got ${workers}`);
   }
-  return device === "auto" || device === "cpu" ? workers : 1;
+  return (device === "auto" || device === "cpu") && engine !== "tfjs" ? workers : 1;
 }
 
 /** One worker a core, up to a number that a disk can feed. */

@@ -9,12 +9,10 @@ import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { FileError, FormatError, LoraToolError, toFileError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
-import { parseJsonObject } from "../core/json-parser.ts";
-import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { summarise } from "../core/text.ts";
-import { readSmallFile } from "./byte-source.ts";
 import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
+import { readModelConfig } from "./model-config.ts";
 import { collectSmallFiles, listFolder, resolveInFolder } from "./model-folder.ts";
 import { openStore } from "./registry.ts";
 import { openSafetensors } from "./safetensors/reader.ts";
@@ -85,7 +83,7 @@ function openFolder(folder: string, weightsName: string): Model {
     },
     weightFiles: [...stores].map(([name, store]) => weightFile(name, store)),
     indexName: indexed ? weightsName : undefined,
-    config: configPath === undefined ? undefined : readConfig(configPath, join(folder, "config.json")),
+    config: configPath === undefined ? undefined : readModelConfig(configPath, join(folder, "config.json")),
     smallFiles: small.files,
   };
 }
@@ -133,16 +131,11 @@ function readConfigBeside(path: string): { config: JsonObject | undefined; warni
   const configPath = join(folder, "config.json");
   try {
     if (!listFolder(folder).includes("config.json")) return { config: undefined, warnings: [] };
-    return { config: readConfig(resolveInFolder(folder, "config.json"), configPath), warnings: [] };
+    return { config: readModelConfig(resolveInFolder(folder, "config.json"), configPath), warnings: [] };
   } catch (error) {
     if (!(error instanceof LoraToolError)) throw error;
     return { config: undefined, warnings: [`${error.message}; the model's settings stay unknown`] };
   }
-}
-
-function readConfig(path: string, shownPath: string): JsonObject {
-  const { bytes } = readSmallFile(path, MAX_CONFIG_BYTES, shownPath);
-  return parseJsonObject(bytes, { file: shownPath, pythonNumbers: true });
 }
 
 function weightFile(name: string, store: TensorStore): WeightFile {

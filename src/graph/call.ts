@@ -22,8 +22,9 @@ export interface Value extends ValueType {
   readonly name: string;
 }
 
-export interface Call {
-  readonly operator: Operator;
+/** One use of an operator, whether it has a row in `OPERATORS` or not. */
+export interface NodeCall {
+  readonly operator: string;
   /** The node's name for messages; its first output where it has none. */
   readonly label: string;
   /** By position; `undefined` for an optional input that is absent. */
@@ -34,42 +35,46 @@ export interface Call {
   integers(index: number): readonly number[] | undefined;
 }
 
+export interface Call extends NodeCall {
+  readonly operator: Operator;
+}
+
 /** @throws {FormatError} INVALID_MODEL when the input is absent */
-export function inputOf(call: Call, index: number): Value {
+export function inputOf(call: NodeCall, index: number): Value {
   const input = call.inputs[index];
   if (input === undefined) throw invalid(call, `input ${index} is missing`);
   return input;
 }
 
 /** The integers of an input that the operator needs, shapes and axes. */
-export function integersOf(call: Call, index: number): readonly number[] {
+export function integersOf(call: NodeCall, index: number): readonly number[] {
   const integers = call.integers(index);
   if (integers === undefined) throw invalid(call, `input ${index} is missing`);
   return integers;
 }
 
-export function intAttribute(call: Call, name: string, otherwise: number): number {
+export function intAttribute(call: NodeCall, name: string, otherwise: number): number {
   const attribute = call.attributes.get(name);
   return attribute?.kind === "int" ? Number(attribute.value) : otherwise;
 }
 
-export function intsAttribute(call: Call, name: string): readonly number[] | undefined {
+export function intsAttribute(call: NodeCall, name: string): readonly number[] | undefined {
   const attribute = call.attributes.get(name);
   return attribute?.kind === "ints" ? attribute.value.map(Number) : undefined;
 }
 
-export function floatAttribute(call: Call, name: string, otherwise: number): number {
+export function floatAttribute(call: NodeCall, name: string, otherwise: number): number {
   const attribute = call.attributes.get(name);
   return attribute?.kind === "float" ? attribute.value : otherwise;
 }
 
-export function textAttribute(call: Call, name: string, otherwise: string): string {
+export function textAttribute(call: NodeCall, name: string, otherwise: string): string {
   const attribute = call.attributes.get(name);
   return attribute?.kind === "string" ? attribute.value : otherwise;
 }
 
 /** An axis from the front: ONNX counts negative ones from the end. */
-export function normalAxis(call: Call, axis: number, rank: number): number {
+export function normalAxis(call: NodeCall, axis: number, rank: number): number {
   const normal = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(normal) || normal < 0 || normal >= rank) {
     throw invalid(call, `an axis does not exist, expected one of ${rank}, got ${axis}`);
@@ -78,12 +83,12 @@ export function normalAxis(call: Call, axis: number, rank: number): number {
 }
 
 /** The graph breaks a rule of its operator. */
-export function invalid(call: Call, problem: string): FormatError {
+export function invalid(call: NodeCall, problem: string): FormatError {
   return new FormatError("INVALID_MODEL", `${call.operator}: ${problem}`, { subject: call.label });
 }
 
 /** The operator allows it, and it is not handled here. */
-export function unsupported(call: Call, problem: string): UnsupportedError {
+export function unsupported(call: NodeCall, problem: string): UnsupportedError {
   return new UnsupportedError("UNSUPPORTED_OPERATOR", `${call.operator}: ${problem}`, { subject: call.label });
 }
 

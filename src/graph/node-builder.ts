@@ -83,6 +83,11 @@ export class NodeBuilder {
     return this.#constant(`i64 scalar ${value}`, "i64", [], BigInt64Array.of(BigInt(value)));
   }
 
+  /** Names that fresh ones must not be. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.#reserved.add(name);
+  }
+
   /** Inputs and initialisers of a graph that was built elsewhere, its versions, and the names that its nodes will need. */
   declare(graph: Graph): void {
     const opset = graph.opsetImports.get("") ?? 0;
@@ -93,7 +98,7 @@ export class NodeBuilder {
       });
     }
     this.#versions = { irVersion: graph.irVersion, opsetImports: graph.opsetImports };
-    for (const { outputs } of graph.nodes) for (const output of outputs) this.#reserved.add(output);
+    for (const { outputs } of graph.nodes) this.reserve(outputs);
     for (const [name, tensor] of graph.initialisers) this.initialiser({ ...tensor, name });
     for (const { name, dtype, shape } of graph.inputs) this.input(name, dtype, fixedShape(name, shape));
   }

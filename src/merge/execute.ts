@@ -24,7 +24,11 @@ const LARGE_RANK_ROWS = 256;
 /** A pool for the steps of a plan's tensors. */
 export function openPool(plan: MergePlan, options: PoolOptions): MergePool {
   const tileElements = tensorsOf(plan).reduce((most, tensor) => Math.max(most, neededElements(tensor)), TILE_ELEMENTS);
-  const settings: WorkerSettings = { device: options.device ?? "auto", tileElements };
+  const settings: WorkerSettings = {
+    device: options.device ?? "auto",
+    engine: options.engine ?? "onnxruntime",
+    tileElements,
+  };
   const module = new URL("./worker.js", import.meta.url);
   return new WorkerPool({ module, count: workerCount(options), settings, signal: options.signal });
 }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { workerData } from "node:worker_threads";
 import { createKernels } from "../core/cast/kernels.ts";
 import { elementCount } from "../core/shape.ts";
-import type { DeviceName } from "../engine/device.ts";
+import type { DeviceName, EngineName } from "../engine/device.ts";
 import { openEngine } from "../engine/engine.ts";
 import { openGemm } from "../engine/gemm.ts";
 import { checkStop, serveJobs } from "../engine/serve-jobs.ts";
@@ -19,6 +19,7 @@ import { type RowsVerified, verifyRows } from "./verify-rows.ts";
 
 export interface WorkerSettings {
   readonly device: DeviceName;
+  readonly engine: EngineName;
   /** Elements of a tile; at least the longest row among the tensors with steps. */
   readonly tileElements: number;
 }
@@ -65,7 +66,7 @@ async function run(job: Job): Promise<JobResults[Job["kind"]]> {
 }
 
 async function openExecutor(): Promise<TensorExecutor> {
-  const engine = await openEngine({ device: settings.device, threads: 1 });
+  const engine = await openEngine({ device: settings.device, engine: settings.engine, threads: 1 });
   const kernels = createKernels({ bytes: tileMemoryBytes(settings.tileElements) });
   return new TensorExecutor(kernels, openGemm(engine), settings.tileElements, () => checkStop(settings));
 }

@@ -33,7 +33,7 @@ export async function runGraph(
   return new Map([...results].map(([name, { shape, data }]) => [name, { shape, data: Array.from(data, Number) }]));
 }
 
-function toTensor(dtype: string, { shape, data }: Numbers): EngineTensor {
+export function toTensor(dtype: string, { shape, data }: Numbers): EngineTensor {
   if (dtype === "i64") return { dtype, shape, data: BigInt64Array.from(data, BigInt) };
   if (dtype === "bool") return { dtype, shape, data: Uint8Array.from(data) };
   return { dtype: "f32", shape, data: Float32Array.from(data) };

@@ -6,6 +6,7 @@ import { gradient, gradientName } from "../../src/graph/gradient.ts";
 import { OPERATORS, type Operator } from "../../src/graph/operators.ts";
 import { GRADIENT_RULES } from "../../src/graph/rules/rules.ts";
 import { evaluateGraph, type Numbers } from "../reference/evaluate-graph.ts";
+import { hasTfjsGradient, tfjsGradients } from "../reference/tfjs-gradients.ts";
 import { difference, noise, runGraph } from "./numbers.ts";
 
 /** `floats` are trainable, `indices` and `flags` are fed, `constant` is an initialiser of i64. */
@@ -226,23 +227,28 @@ function numericGradient(graph: Graph, feeds: ReadonlyMap<string, Numbers>, name
   };
 }
 
-let engine: Engine;
+/** Both: they share no kernel. */
+let engines: readonly Engine[];
 
 beforeAll(async () => {
-  engine = await openEngine({ device: "cpu", threads: 1 });
+  engines = [await openEngine({ device: "cpu", threads: 1 }), await openEngine({ device: "cpu", engine: "tfjs" })];
 });
 
-afterAll(() => engine.close());
+afterAll(async () => {
+  for (const engine of engines) await engine.close();
+});
 
 describe("results of an operator", () => {
   it.each(rows)("%s, %s: are what the plain evaluation gives, in shape and within f32", async (operator, _, row) => {
     const { graph, feeds } = build(operator, row);
     const expected = evaluateGraph(graph, feeds);
-    const results = await runGraph(engine, graph, feeds);
-    for (const { name, shape } of graph.outputs) {
-      expect(results.get(name)?.shape).toEqual(shape);
-      expect(expected.get(name)?.shape).toEqual(shape);
-      expect(difference(results.get(name), expected.get(name))).toBeLessThan(1e-5);
+    for (const engine of engines) {
+      const results = await runGraph(engine, graph, feeds);
+      for (const { name, shape } of graph.outputs) {
+        expect(results.get(name)?.shape).toEqual(shape);
+        expect(expected.get(name)?.shape).toEqual(shape);
+        expect(difference(results.get(name), expected.get(name))).toBeLessThan(1e-5);
+      }
     }
   });
 });
@@ -250,19 +256,32 @@ describe("results of an operator", () => {
 describe("gradients of an operator", () => {
   const smooth = rows.filter(([operator]) => differentiable(operator));
 
-  it.each(smooth)("%s, %s: are those of finite differences, and the engine's within f32", async (operator, _, row) => {
+  it.each(smooth)("%s, %s: are those of finite differences, and the engines' within f32", async (operator, _, row) => {
     const { graph, feeds, trainable } = build(operator, row);
     const backward = gradient(graph, { loss: "loss", wrt: trainable });
     const exact = evaluateGraph(backward, feeds);
-    const results = await runGraph(engine, backward, feeds);
+    const results = [];
+    for (const engine of engines) results.push(await runGraph(engine, backward, feeds));
     for (const name of trainable) {
       const output = gradientName(name);
       expect(exact.get(output)?.shape).toEqual(feeds.get(name)?.shape);
       // 1e-6: constants of rules, such as 2/√π, are f32.
       expect(difference(exact.get(output), numericGradient(graph, feeds, name))).toBeLessThan(1e-6);
-      expect(difference(results.get(output), exact.get(output))).toBeLessThan(1e-5);
+      for (const values of results) expect(difference(values.get(output), exact.get(output))).toBeLessThan(1e-5);
     }
   });
+
+  it.each(smooth.filter(([operator]) => hasTfjsGradient(operator)))(
+    "%s, %s: are those of TensorFlow.js' own reverse mode",
+    async (operator, _, row) => {
+      const { graph, feeds, trainable } = build(operator, row);
+      const exact = evaluateGraph(gradient(graph, { loss: "loss", wrt: trainable }), feeds);
+      const theirs = await tfjsGradients(graph, feeds, "loss", trainable);
+      for (const name of trainable) {
+        expect(difference(theirs.get(name), exact.get(gradientName(name)))).toBeLessThan(1e-5);
+      }
+    },
+  );
 
   it.each(smooth.filter(([, , { inputs }]) => inputs.filter(({ kind }) => kind === "floats").length > 1))(
     "%s, %s: are the same when only one input is trainable",
@@ -280,7 +299,9 @@ describe("gradients of an operator", () => {
     const inputs = operator === "ReduceMax" ? [x(2)] : [x(1), x(1)];
     const { graph, feeds, trainable } = build(operator, { title: "ties", inputs });
     const ties = new Map([...feeds].map(([name, { shape, data }]) => [name, { shape, data: data.map(() => 1) }]));
-    const results = await runGraph(engine, gradient(graph, { loss: "loss", wrt: trainable }), ties);
-    expect(trainable.flatMap((name) => results.get(gradientName(name))?.data)).toEqual([0.5, 0.5]);
+    for (const engine of engines) {
+      const results = await runGraph(engine, gradient(graph, { loss: "loss", wrt: trainable }), ties);
+      expect(trainable.flatMap((name) => results.get(gradientName(name))?.data)).toEqual([0.5, 0.5]);
+    }
   });
 });

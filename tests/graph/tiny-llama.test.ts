@@ -113,23 +113,31 @@ function relativeError(a: Numbers | undefined, b: Numbers): number {
   return Math.hypot(...b.data.map((value, index) => (a?.data[index] ?? Number.NaN) - value)) / norm;
 }
 
-let engine: Engine;
+/** Both: they share no kernel. */
+const engines = new Map<string, Engine>();
 
 beforeAll(async () => {
-  engine = await openEngine({ device: "cpu", threads: 1 });
+  engines.set("onnxruntime", await openEngine({ device: "cpu", threads: 1 }));
+  engines.set("tfjs", await openEngine({ device: "cpu", engine: "tfjs" }));
 });
 
-afterAll(() => engine.close());
+afterAll(async () => {
+  for (const engine of engines.values()) await engine.close();
+});
 
 describe.each(["lora", "lora-dropout", "dora", "dora-dropout"])("%s", (name) => {
   const store = openSafetensors(join(FOLDER, `${name}.safetensors`));
 
   it.each([12, 5, 1])("has PEFT's loss and gradients to 1e-5, with %i rows in a chunk", async (chunkRows) => {
     const { graph, feeds } = stepGraph(store, chunkRows);
-    const results = await runGraph(engine, graph, feeds);
-    const expected = [...store.tensors.keys()].filter((key) => /^(loss|tokens)$|\.grad$/.test(key));
-    expect([...results.keys()].sort()).toEqual(expected.sort());
-    for (const key of expected) expect(relativeError(results.get(key), numbers(store, key)), key).toBeLessThan(1e-5);
+    for (const [engineName, engine] of engines) {
+      const results = await runGraph(engine, graph, feeds);
+      const expected = [...store.tensors.keys()].filter((key) => /^(loss|tokens)$|\.grad$/.test(key));
+      expect([...results.keys()].sort()).toEqual(expected.sort());
+      for (const key of expected) {
+        expect(relativeError(results.get(key), numbers(store, key)), `${engineName}: ${key}`).toBeLessThan(1e-5);
+      }
+    }
   });
 });
 

@@ -127,12 +127,22 @@ function isTied(model: Model, allTypes: ReadonlySet<string>, input: string, ends
   const { config, types } = languagePart(model.config, allTypes);
   // Without a config only the names of decoders speak for a head that is missing because it is tied.
   if (config === undefined) return oneEndOnly && /(?:^|\.)(?:embed_tokens|wte)\.weight$/.test(input);
-  const inner = ["text_config", "thinker_config", "llm_config", "decoder"].map((key) => config.get(key));
-  const objects = [config, ...inner.filter((value) => value instanceof Map)] as JsonObject[];
-  const said = objects.map((object) => object.get("tie_word_embeddings")).filter((value) => typeof value === "boolean");
+  const said = tieSettings(config);
   // Versions of transformers differ in whose word counts; a missing end settles it.
   if (said.length > 0) return said[0] === true || (oneEndOnly && said.includes(true));
   return tiesByDefault(types) || lacksHead(model, input, ends);
+}
+
+/** Whether config.json alone says that the ends are tied: by its setting, else by the default of the model type. */
+export function saysTied(config: JsonObject): boolean {
+  return tieSettings(config)[0] ?? tiesByDefault(modelTypes(config));
+}
+
+/** `tie_word_embeddings` of the config and of its parts, where they are set. */
+function tieSettings(config: JsonObject): boolean[] {
+  const inner = ["text_config", "thinker_config", "llm_config", "decoder"].map((key) => config.get(key));
+  const objects = [config, ...inner.filter((value) => value instanceof Map)] as JsonObject[];
+  return objects.map((object) => object.get("tie_word_embeddings")).filter((value) => typeof value === "boolean");
 }
 
 /** A language model by its architecture, and nothing in the files but its embedding has the embedding's shape. */

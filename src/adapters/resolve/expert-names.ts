@@ -94,15 +94,16 @@ export function singleExperts(
 /** Modules that run on (E, in, out): `is_transposed` of transformers 5.23. */
 const TRANSPOSED_TYPES = ["gpt_oss", "openai_privacy_filter", "aria", "aria_text"];
 
+/** Models that compute with (E, in, out), whatever PEFT takes them for. */
+export const INPUTS_FIRST_TYPES = [...TRANSPOSED_TYPES, "llama4_text"];
+
 export function runsOnInputsFirst({ architecture }: ResolveContext): boolean {
   return TRANSPOSED_TYPES.some((type) => architecture.types.has(type));
 }
 
 /** Whether stacked experts hold [in, out] for each: by what the model computes, not by what PEFT takes them for. */
 function storesInputsFirst(experts: string, context: ResolveContext): boolean {
-  return (
-    runsOnInputsFirst(context) || context.architecture.types.has("llama4_text") || isTurnedOnDisk(experts, context)
-  );
+  return INPUTS_FIRST_TYPES.some((type) => context.architecture.types.has(type)) || isTurnedOnDisk(experts, context);
 }
 
 /**

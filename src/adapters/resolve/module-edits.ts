@@ -21,7 +21,7 @@ export function moduleEdits(module: AdapterModule, context: ResolveContext): Ten
   if (module.kind === "experts" || isStackOfOne(module, context)) return expertEdits(module, context);
   const replacement = replacementOf(module, context);
   const layer = locateLayer(module, context, replacement?.shape[0]);
-  const ordered = restoreHeads(module, context);
+  const ordered = restoreHeads(module, context.model.config);
   const edits = layer.placements.map((placement): TensorEdit => {
     const steps = weightSteps(ordered, layer, placement, context.weight);
     const { tensor, view } = placement;

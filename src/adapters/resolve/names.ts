@@ -94,7 +94,7 @@ export function matchOf(tensors: readonly TensorData[] | undefined): NameMatch {
 }
 
 /** `model.language_model.layers.0.x`, `language_model.model.layers.0.x` → `layers.0.x`. */
-function withoutWrappers(name: string): string {
+export function withoutWrappers(name: string): string {
   const parts = name.split(".");
   const firstIndex = parts.findIndex((part) => /^\d+$/.test(part));
   const prefix = parts.slice(0, firstIndex < 0 ? parts.length : firstIndex);

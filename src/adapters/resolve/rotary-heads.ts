@@ -11,33 +11,46 @@ import type { JsonObject } from "../../core/json.ts";
 import { readTensorBytes } from "../../formats/byte-source.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
-import type { ResolveContext } from "./context.ts";
+import { modelTypes } from "../architecture/model-types.ts";
 import { problem } from "./report.ts";
 
 /** The models that the converter reorders under the architecture `llama`. */
-const REORDERED_TYPES = ["llama", "mistral", "mixtral"];
+export const REORDERED_TYPES = ["llama", "mistral", "mixtral"];
 
-/** The module with the rows of `up` in order. */
-export function restoreHeads(module: AdapterModule, context: ResolveContext): AdapterModule {
-  const { delta, interleavedHeads } = module;
+/**
+ * The module with the rows of `up` in order.
+ *
+ * @throws {Misfit} where config.json does not tell the heads
+ */
+export function restoreHeads(module: AdapterModule, config: JsonObject | undefined): AdapterModule {
+  const { delta, interleavedHeads, ...rest } = module;
   if (interleavedHeads === undefined || delta.kind !== "lora") return module;
-  const { architecture, model } = context;
-  if (!REORDERED_TYPES.some((type) => architecture.types.has(type))) {
+  const types = modelTypes(config);
+  if (!REORDERED_TYPES.some((type) => types.has(type))) {
     const expected = `a base whose config.json names one of ${REORDERED_TYPES.join(", ")}`;
     throw problem(`its rows are in llama.cpp's order for Llama, expected ${expected}`);
   }
-  const heads = headCount(model.config, interleavedHeads);
+  const heads = headCount(config, interleavedHeads);
+  if (heads === undefined) {
+    const key = headKey(config, interleavedHeads);
+    throw problem(`its rows are ordered by heads, expected ${key} in the config.json of the base`);
+  }
   const [rows = 0, columns = 0] = delta.up.shape;
   if (rows % (2 * heads) !== 0) throw problem(`expected rows for ${heads} heads of an even size, got ${rows}`);
-  return { ...module, delta: { ...delta, up: reorder(delta.up, rows / heads, columns) } };
+  return { ...rest, delta: { ...delta, up: reorder(delta.up, rows / heads, columns) } };
 }
 
-function headCount(config: JsonObject | undefined, side: "query" | "key"): number {
+/** How many heads the rows of queries or keys belong to; `undefined` where config.json does not tell. */
+export function headCount(config: JsonObject | undefined, side: "query" | "key"): number | undefined {
+  const text = config?.get("text_config");
+  const own = text instanceof Map ? (text as JsonObject) : config;
+  const heads = own?.get(headKey(own, side));
+  return typeof heads === "number" && Number.isInteger(heads) && heads > 0 ? heads : undefined;
+}
+
+function headKey(config: JsonObject | undefined, side: "query" | "key"): string {
   const grouped = side === "key" && (config?.get("num_key_value_heads") ?? undefined) !== undefined;
-  const key = grouped ? "num_key_value_heads" : "num_attention_heads";
-  const heads = config?.get(key);
-  if (typeof heads === "number" && Number.isInteger(heads) && heads > 0) return heads;
-  throw problem(`its rows are ordered by heads, expected ${key} in the config.json of the base`);
+  return grouped ? "num_key_value_heads" : "num_attention_heads";
 }
 
 /** Row (h, j, half) of [heads, size / 2, 2] becomes row (h, half, j); same dtype, in memory. */

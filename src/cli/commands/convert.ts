@@ -3,23 +3,28 @@
  */
 
 import { type Command, Option } from "commander";
+import type { ExpertOrder } from "../../adapters/adapter.ts";
 import { CONVERT_TARGETS, type ConvertTarget } from "../../convert/options.ts";
-import type { ConvertReport } from "../../convert/report.ts";
+import type { AdapterConversion, ConvertReport, ModelConversion } from "../../convert/report.ts";
 import { escapeText } from "../../core/text.ts";
 import { formatBytes, formatCount, formatScale, formatSeconds, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
-import { addOutputOptions, type OutputOptions } from "../options.ts";
+import { addOutputOptions, expertOrderOption, type OutputOptions } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
 const EXAMPLES = `
 Examples:
   $ lora-tool convert ./style.safetensors --base ./unet --to peft -o ./style
+  $ lora-tool convert ./llama --to onnx -o llama.onnx
+  $ lora-tool convert ./llama --to onnx --link -o ./llama/model.onnx
 `;
 
 interface ConvertFlags extends OutputOptions {
   readonly to: ConvertTarget;
   readonly base?: string;
+  readonly expertOrder?: ExpertOrder;
+  readonly link?: true;
 }
 
 export function addConvertCommand(program: Command, io: Io): void {
@@ -27,10 +32,15 @@ export function addConvertCommand(program: Command, io: Io): void {
     .command("convert")
     .summary("same adapter, other layout: PEFT, kohya, diffusers, MLX, GGUF, .onnx_adapter")
     .description("Writes the adapter in the layout of another tool: its deltas stay what they are.")
-    .argument("<input>", "adapter of any layout: a folder or a file");
+    .argument("<input>", "adapter of any layout, or a model: a folder or a file");
   addOutputOptions(command)
     .addOption(new Option("--to <layout>", "what to write").choices(CONVERT_TARGETS).makeOptionMandatory())
     .option("--base <path>", "the model that the adapter is for, where names or orders depend on it")
+    .addOption(expertOrderOption())
+    .option(
+      "--link",
+      "for onnx: refer to the weights in the .safetensors files below the output's folder, copy nothing",
+    )
     .addHelpText("after", EXAMPLES)
     .action(async (input: string, flags: ConvertFlags) => {
       const { convert } = await import("../../convert/convert.ts");
@@ -45,6 +55,25 @@ export function addConvertCommand(program: Command, io: Io): void {
 
 /** The report in words. */
 function describeConversion(io: Io, report: ConvertReport): string {
+  const rows = report.kind === "adapter" ? adapterRows(report) : modelRows(report);
+  return formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+}
+
+function modelRows(report: ModelConversion): string[][] {
+  const { tensors, bytes, notes, result } = report;
+  const rows = [
+    ["model", `${escapeText(report.input)}: ${escapeText(report.modelType)}`],
+    ["format", `${report.from} → ${report.to}`],
+    ["weights", `${formatCount(tensors)} tensors, ${formatBytes(bytes)}`],
+    ...notes.map((note) => ["note", note]),
+  ];
+  if (result !== undefined) {
+    rows.push(["wrote", `${result.files.map(escapeText).join(", ")} in ${formatSeconds(result.seconds)}`]);
+  }
+  return rows;
+}
+
+function adapterRows(report: AdapterConversion): string[][] {
   const { modules, notes, result } = report;
   const scales = modules.map(({ scale }) => scale);
   const ranks = [...new Set(modules.map(({ rank }) => rank))].sort((a, b) => a - b);
@@ -65,7 +94,7 @@ function describeConversion(io: Io, report: ConvertReport): string {
     const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
     rows.push(["wrote", `${escapeText(report.out)}, ${written}`]);
   }
-  return formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+  return rows;
 }
 
 function rangeOf(values: readonly number[]): readonly [number, number] {

@@ -12,6 +12,7 @@ import { type Io, paint } from "../io.ts";
 import {
   addOutputOptions,
   deviceOption,
+  engineOption,
   expertOrderOption,
   type OutputOptions,
   parseCount,
@@ -43,6 +44,7 @@ interface MergeFlags extends OutputOptions {
   readonly allowUnchanged?: true;
   readonly expertOrder?: NonNullable<MergeOptions["expertOrder"]>;
   readonly device: NonNullable<MergeOptions["device"]>;
+  readonly engine: NonNullable<MergeOptions["engine"]>;
 }
 
 export function addMergeCommand(program: Command, io: Io): void {
@@ -68,6 +70,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .option("--allow-unchanged", "let a merge that changes nothing pass")
     .addOption(expertOrderOption())
     .addOption(deviceOption())
+    .addOption(engineOption())
     .addHelpText("after", EXAMPLES)
     .action(async (base: string, adapters: readonly string[], flags: MergeFlags) => {
       const { merge } = await import("../../merge/merge.ts");

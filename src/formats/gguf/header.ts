@@ -14,8 +14,8 @@ import { ALIGNMENT_KEY, MIN_PAIR_BYTES, readMetadata } from "./metadata.ts";
 import { GGML_TYPES, type GgmlType } from "./types.ts";
 
 export const MAGIC = [0x47, 0x47, 0x55, 0x46] as const;
-const DEFAULT_ALIGNMENT = 32;
-const MAX_DIMENSIONS = 4;
+export const DEFAULT_ALIGNMENT = 32;
+export const MAX_DIMENSIONS = 4;
 /** Length, one character, number of dimensions, one dimension, type, offset. */
 const MIN_INFO_BYTES = 33;
 
@@ -144,6 +144,6 @@ function placeTensors(
   return { tensors, end };
 }
 
-function padded(length: number, alignment: number): number {
+export function padded(length: number, alignment: number): number {
   return Math.ceil(length / alignment) * alignment;
 }

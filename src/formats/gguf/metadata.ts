@@ -9,7 +9,8 @@ import type { GgufCursor } from "./cursor.ts";
 export const MIN_PAIR_BYTES = 14;
 const MAX_KEY_BYTES = 65_535;
 
-const [STRING, ARRAY] = [8, 9];
+export const STRING = 8;
+const ARRAY = 9;
 
 interface Scalar {
   readonly bytes: number;

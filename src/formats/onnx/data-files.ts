@@ -2,19 +2,14 @@
  * The data files of an output: copies of the model's own with some ranges overwritten, and tensors added behind them.
  *
  * Names are chosen here: the plain name of a data file is kept while the model keeps its own name, anything else becomes
- * `<model>_data`, so that nothing in a file decides where something is written or what it is taken for. Added tensors
- * start at multiples of 4,096 bytes, those above 1 MiB at multiples of 65,536 (pages of POSIX and of Windows; onnx
- * docs/ExternalData.md).
+ * `<model>_data`, so that nothing in a file decides where something is written or what it is taken for.
  */
 
 import { basename } from "node:path";
+import { alignedOffset } from "./data-alignment.ts";
 import type { OnnxModel, OnnxTensor } from "./model.ts";
 import { appendPiece, copyPiece, type OutputFile, type Piece, type PlacedPiece, placePieces } from "./pieces.ts";
 import { tensorsOf } from "./traverse.ts";
-
-const PAGE_BYTES = 4_096;
-const LARGE_TENSOR_BYTES = 1024 * 1024;
-const LARGE_ALIGNMENT_BYTES = 65_536;
 
 /** As exporters name data files; a file of such a name is never run or read as a setting by anything. */
 const PLAIN_NAME = /^\w[\w .+@=,()-]{0,180}(?:[._]data(?:_\d+)?|\.bin|\.weights?|\.bias|\.raw)$/i;
@@ -78,8 +73,7 @@ export class DataFiles {
       added: [],
     };
     const file = this.#created;
-    const alignment = piece.byteLength > LARGE_TENSOR_BYTES ? LARGE_ALIGNMENT_BYTES : PAGE_BYTES;
-    const offset = Math.ceil(file.byteLength / alignment) * alignment;
+    const offset = alignedOffset(file.byteLength, piece.byteLength);
     file.added.push({ ...piece, offset });
     file.byteLength = offset + piece.byteLength;
     return { file: file.name, offset };

@@ -8,6 +8,7 @@
 
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { MAX_PROTOBUF_BYTES } from "../../core/limits.ts";
+import { MIN_EXTERNAL_BYTES } from "./data-alignment.ts";
 import { byteLengthOfTensor, type NewTensor } from "./encode-piece.ts";
 import { type AddedInitialiser, type OnnxLayout, planLayout } from "./layout.ts";
 import { withWire } from "./lazy.ts";
@@ -18,9 +19,6 @@ import { messageHeader, type Splice } from "./splice.ts";
 import { encodeText } from "./text.ts";
 import { graphsOf } from "./traverse.ts";
 import type { Span } from "./wire.ts";
-
-/** Smaller tensors are not worth a place of their own (onnx's default for external data). */
-const MIN_EXTERNAL_BYTES = 1_024;
 
 export interface LayoutOptions {
   /** Largest model file; tensors beyond it go to external data. Default 2 GiB − 1, protobuf's limit. */

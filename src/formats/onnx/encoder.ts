@@ -12,7 +12,8 @@ import { type ExternalLocator, writeTensor } from "./encode-tensor.ts";
 import type { Attribute, Dimension, Graph, GraphBody, GraphNode, ValueInfo } from "./graph.ts";
 import { type Writer, writeFloat, writeInt64, writeMessage, writeText } from "./wire-writer.ts";
 
-const MODEL_FIELDS = { irVersion: 1, producerName: 2, graph: 7, opsetImport: 8 } as const;
+const MODEL_FIELDS = { irVersion: 1, producerName: 2, graph: 7, opsetImport: 8, metadata: 14 } as const;
+const ENTRY_FIELDS = { key: 1, value: 2 } as const;
 const OPSET_FIELDS = { domain: 1, version: 2 } as const;
 const GRAPH_FIELDS = { node: 1, name: 2, initializer: 5, input: 11, output: 12 } as const;
 const NODE_FIELDS = { input: 1, output: 2, name: 3, opType: 4, attribute: 5, domain: 7 } as const;
@@ -42,9 +43,14 @@ const MAX_MODEL_BYTES = 2 ** 31 - 1;
  * The graph as a model file.
  *
  * @param locate where the bytes of a tensor lie outside the model; without a place they are written into it
+ * @param metadata text by key, for whoever reads the file
  * @throws {UnsupportedError} UNSUPPORTED_MODEL when the model would reach 2 GiB; see also `writeTensor`
  */
-export function encodeGraph(graph: Graph, locate: ExternalLocator = () => undefined): Uint8Array {
+export function encodeGraph(
+  graph: Graph,
+  locate: ExternalLocator = () => undefined,
+  metadata: ReadonlyMap<string, string> = new Map(),
+): Uint8Array {
   let inlineBytes = 0;
   for (const tensor of graph.initialisers.values()) {
     if (locate(tensor) === undefined) inlineBytes += tensor.byteLength;
@@ -64,6 +70,12 @@ export function encodeGraph(graph: Graph, locate: ExternalLocator = () => undefi
     writeMessage(writer, MODEL_FIELDS.opsetImport, () => {
       writeText(writer, OPSET_FIELDS.domain, domain);
       writeInt64(writer, OPSET_FIELDS.version, version);
+    });
+  }
+  for (const [key, value] of metadata) {
+    writeMessage(writer, MODEL_FIELDS.metadata, () => {
+      writeText(writer, ENTRY_FIELDS.key, key);
+      writeText(writer, ENTRY_FIELDS.value, value);
     });
   }
   return writer.finish(true);

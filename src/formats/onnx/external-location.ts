@@ -8,7 +8,7 @@
  */
 
 import { lstatSync, readlinkSync, realpathSync } from "node:fs";
-import { dirname, join, posix, sep } from "node:path";
+import { dirname, isAbsolute, join, posix, relative, resolve, sep } from "node:path";
 import { FileError, FormatError, toFileError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
 import type { OpenFile } from "../byte-source.ts";
@@ -95,4 +95,15 @@ export function assertOpenedAt(file: OpenFile, real: string): void {
     return;
   }
   if (opened !== real) throw new FileError("INPUT_CHANGED", "the path changed while it was opened", { file: real });
+}
+
+/** The location of a file as a model at `model` may name it; `undefined` where the file does not lie below its folder. */
+export function locationOf(path: string, model: string): string | undefined {
+  try {
+    const location = relative(realpathSync(dirname(resolve(model))), realpathSync(path));
+    return location.startsWith("..") || isAbsolute(location) ? undefined : location.split(sep).join("/");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException | null)?.code === "ENOENT") return undefined;
+    throw toFileError(error, path);
+  }
 }

@@ -67,7 +67,7 @@ export function readAttribute(wire: WireReader, attribute: OnnxAttribute): Plain
 }
 
 /** Attributes travel with their node, wherever that is written: they do not refer to the file, unlike initialisers. */
-function inMemory(data: TensorData): TensorData {
+export function inMemory(data: TensorData): TensorData {
   if (data.source.kind === "memory") return data;
   return { ...data, source: lazyBytes(() => readTensorBytes(data)) };
 }

@@ -1,5 +1,6 @@
 /**
- * An opened ONNX file → a graph for computing: attribute values and types are read, weights stay where they are.
+ * An opened ONNX file → a graph for computing: attribute values, types and small constants are read, weights stay where
+ * they are.
  *
  * An initialiser that is also an input (its default, or any initialiser before IR 4) becomes a constant. Refused: what a
  * `Graph` cannot hold (functions, sparse initialisers, values that are no tensors), and nodes that use a value before it
@@ -11,7 +12,7 @@ import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import type { Attribute, Graph, GraphBody, GraphNode } from "./graph.ts";
 import { withWire } from "./lazy.ts";
 import type { OnnxGraph, OnnxModel, OnnxNode } from "./model.ts";
-import { readAttribute, readValueInfo } from "./read-attribute.ts";
+import { inMemory, readAttribute, readValueInfo } from "./read-attribute.ts";
 import type { WireReader } from "./wire-reader.ts";
 
 /** @throws {UnsupportedError | FormatError} UNSUPPORTED_MODEL, INVALID_MODEL, DUPLICATE_KEY */
@@ -49,6 +50,9 @@ const IR_VERSIONS: Readonly<Partial<Record<Dtype, number>>> = {
   f6_e3m2: 14,
 };
 
+/** Axes and sizes are smaller, and engines refuse those that lie outside of the graph. */
+const SMALL_BYTES = 1024;
+
 /** Values that are defined so far, in a graph and in those around it, which it may use too. */
 interface Scope {
   readonly names: Set<string>;
@@ -60,7 +64,9 @@ function toBody(wire: WireReader, graph: OnnxGraph, outer: Scope | undefined): G
   if (sparse !== undefined) {
     throw new UnsupportedError("UNSUPPORTED_MODEL", "a sparse initialiser", { file: wire.path, subject: sparse });
   }
-  const initialisers = new Map([...graph.initialisers].map(([name, { data }]) => [name, data]));
+  const initialisers = new Map(
+    [...graph.initialisers].map(([name, { data }]) => [name, data.byteLength <= SMALL_BYTES ? inMemory(data) : data]),
+  );
   const inputs = graph.inputs.filter(({ name }) => !initialisers.has(name)).map((value) => readValueInfo(wire, value));
   const names = new Set([...initialisers.keys(), ...inputs.map(({ name }) => name)]);
   const scope = { names, outer };

@@ -9,6 +9,7 @@ import type protobuf from "protobufjs/minimal.js";
 export type Writer = protobuf.Writer;
 
 const VARINT = 0;
+const FIXED64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED32 = 5;
 
@@ -23,6 +24,10 @@ export function writeInt64(writer: Writer, field: number, value: number | bigint
 /** Rounded to f32. */
 export function writeFloat(writer: Writer, field: number, value: number): void {
   writer.uint32((field << 3) | FIXED32).float(value);
+}
+
+export function writeDouble(writer: Writer, field: number, value: number): void {
+  writer.uint32((field << 3) | FIXED64).double(value);
 }
 
 export function writeText(writer: Writer, field: number, value: string): void {

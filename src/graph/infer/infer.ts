@@ -8,11 +8,11 @@
 import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
 import { dtypeOfElementType } from "../../formats/onnx/element-type.ts";
 import { broadcastShapes } from "../broadcast.ts";
-import { type Call, inputOf, intAttribute, invalid, normalAxis, unsupported, type ValueType } from "../call.ts";
+import { inputOf, intAttribute, invalid, type NodeCall, normalAxis, unsupported, type ValueType } from "../call.ts";
 import type { Operator } from "../operators.ts";
 import { concat, expand, pad, reshape, slice, split, squeeze, transpose, unsqueeze } from "./layout.ts";
 
-type InferenceRule = (call: Call) => ValueType[];
+type InferenceRule = (call: NodeCall) => ValueType[];
 
 export const INFERENCE_RULES: Readonly<Record<Operator, InferenceRule>> = {
   MatMul: matMul,
@@ -63,12 +63,12 @@ export const INFERENCE_RULES: Readonly<Record<Operator, InferenceRule>> = {
   Not: same,
 };
 
-function same(call: Call): ValueType[] {
+function same(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   return [{ dtype, shape }];
 }
 
-function broadcast(call: Call, shapes: readonly Shape[]): Shape {
+function broadcast(call: NodeCall, shapes: readonly Shape[]): Shape {
   return shapes.reduce((a, b) => {
     const shape = broadcastShapes(a, b);
     if (shape === undefined) throw invalid(call, `${formatShape(a)} and ${formatShape(b)} do not broadcast`);
@@ -76,17 +76,17 @@ function broadcast(call: Call, shapes: readonly Shape[]): Shape {
   });
 }
 
-function elementwise(call: Call): ValueType[] {
+function elementwise(call: NodeCall): ValueType[] {
   const [a, b] = [inputOf(call, 0), inputOf(call, 1)];
   if (a.dtype !== b.dtype) throw invalid(call, `expected one dtype, got ${a.dtype} and ${b.dtype}`);
   return [{ dtype: a.dtype, shape: broadcast(call, [a.shape, b.shape]) }];
 }
 
-function compare(call: Call): ValueType[] {
+function compare(call: NodeCall): ValueType[] {
   return elementwise(call).map(({ shape }) => ({ dtype: "bool", shape }));
 }
 
-function where(call: Call): ValueType[] {
+function where(call: NodeCall): ValueType[] {
   const [condition, a, b] = [inputOf(call, 0), inputOf(call, 1), inputOf(call, 2)];
   if (condition.dtype !== "bool" || a.dtype !== b.dtype) {
     throw invalid(call, `expected bool and one dtype, got ${condition.dtype}, ${a.dtype} and ${b.dtype}`);
@@ -94,20 +94,20 @@ function where(call: Call): ValueType[] {
   return [{ dtype: a.dtype, shape: broadcast(call, [condition.shape, a.shape, b.shape]) }];
 }
 
-function cast(call: Call): ValueType[] {
+function cast(call: NodeCall): ValueType[] {
   const dtype = dtypeOfElementType(intAttribute(call, "to", 0));
   if (dtype === undefined) throw invalid(call, "the dtype to cast to does not exist");
   return [{ dtype, shape: inputOf(call, 0).shape }];
 }
 
-function alongAxis(call: Call): ValueType[] {
+function alongAxis(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   normalAxis(call, intAttribute(call, "axis", -1), shape.length);
   return [{ dtype, shape }];
 }
 
 /** The axes that a reduction removes: all by default, none when told so. */
-export function reducedAxes(call: Call): readonly number[] {
+export function reducedAxes(call: NodeCall): readonly number[] {
   const { shape } = inputOf(call, 0);
   const axes = call.integers(1)?.map((axis) => normalAxis(call, axis, shape.length)) ?? [];
   if (axes.length > 0) return axes;
@@ -115,16 +115,16 @@ export function reducedAxes(call: Call): readonly number[] {
 }
 
 /** The sizes of the axes `start` to `end` − 1; of all by default. */
-export function sizesOf(call: Call): Shape {
+export function sizesOf(call: NodeCall): Shape {
   const { shape } = inputOf(call, 0);
   return shape.slice(intAttribute(call, "start", 0), intAttribute(call, "end", shape.length));
 }
 
-function shapeOf(call: Call): ValueType[] {
+function shapeOf(call: NodeCall): ValueType[] {
   return [{ dtype: "i64", shape: [sizesOf(call).length] }];
 }
 
-function reduce(call: Call): ValueType[] {
+function reduce(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   const axes = reducedAxes(call);
   const kept = shape.map((size, axis) => (axes.includes(axis) ? 1 : size));
@@ -133,7 +133,7 @@ function reduce(call: Call): ValueType[] {
 }
 
 /** [..., m, k] · [..., k, n]; leading axes broadcast. Vectors, which ONNX allows, are not handled. */
-function matMul(call: Call): ValueType[] {
+function matMul(call: NodeCall): ValueType[] {
   const [a, b] = [inputOf(call, 0), inputOf(call, 1)];
   if (a.shape.length < 2 || b.shape.length < 2) {
     throw unsupported(call, `expected matrices, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`);
@@ -145,7 +145,7 @@ function matMul(call: Call): ValueType[] {
   return [{ dtype: a.dtype, shape: [...batch, a.shape.at(-2) ?? 0, b.shape.at(-1) ?? 0] }];
 }
 
-function gemm(call: Call): ValueType[] {
+function gemm(call: NodeCall): ValueType[] {
   const [a, b] = [inputOf(call, 0), inputOf(call, 1)];
   const [m, k] = intAttribute(call, "transA", 0) === 0 ? a.shape : a.shape.toReversed();
   const [inner, n] = intAttribute(call, "transB", 0) === 0 ? b.shape : b.shape.toReversed();
@@ -160,13 +160,13 @@ function gemm(call: Call): ValueType[] {
   return [{ dtype: a.dtype, shape }];
 }
 
-function gather(call: Call): ValueType[] {
+function gather(call: NodeCall): ValueType[] {
   const [data, indices] = [inputOf(call, 0), inputOf(call, 1)];
   const axis = normalAxis(call, intAttribute(call, "axis", 0), data.shape.length);
   return [{ dtype: data.dtype, shape: data.shape.toSpliced(axis, 1, ...indices.shape) }];
 }
 
-function gatherElements(call: Call): ValueType[] {
+function gatherElements(call: NodeCall): ValueType[] {
   const [data, indices] = [inputOf(call, 0), inputOf(call, 1)];
   normalAxis(call, intAttribute(call, "axis", 0), data.shape.length);
   if (data.shape.length !== indices.shape.length) {
@@ -175,7 +175,7 @@ function gatherElements(call: Call): ValueType[] {
   return [{ dtype: data.dtype, shape: indices.shape }];
 }
 
-function scatterElements(call: Call): ValueType[] {
+function scatterElements(call: NodeCall): ValueType[] {
   const [data, indices, updates] = [inputOf(call, 0), inputOf(call, 1), inputOf(call, 2)];
   gatherElements(call);
   if (!sameShape(indices.shape, updates.shape) || data.dtype !== updates.dtype) {

@@ -5,12 +5,12 @@
 import { elementCount, formatShape, type Shape } from "../../core/shape.ts";
 import { broadcastShapes } from "../broadcast.ts";
 import {
-  type Call,
   inputOf,
   intAttribute,
   integersOf,
   intsAttribute,
   invalid,
+  type NodeCall,
   normalAxis,
   textAttribute,
   unsupported,
@@ -18,7 +18,7 @@ import {
 } from "../call.ts";
 
 /** Reshape: 0 keeps a size (unless `allowzero`), −1 takes what is left. */
-export function reshape(call: Call): ValueType[] {
+export function reshape(call: NodeCall): ValueType[] {
   const { dtype, shape: before } = inputOf(call, 0);
   const wanted = integersOf(call, 1);
   const keep = intAttribute(call, "allowzero", 0) === 0;
@@ -37,7 +37,7 @@ export function reshape(call: Call): ValueType[] {
 }
 
 /** The order of axes; all of them reversed by default. */
-export function permutationOf(call: Call): readonly number[] {
+export function permutationOf(call: NodeCall): readonly number[] {
   const { shape } = inputOf(call, 0);
   const order = intsAttribute(call, "perm") ?? [...shape.keys()].reverse();
   if (order.length !== shape.length || new Set(order).size !== order.length || order.some((axis) => !(axis in shape))) {
@@ -46,12 +46,12 @@ export function permutationOf(call: Call): readonly number[] {
   return order;
 }
 
-export function transpose(call: Call): ValueType[] {
+export function transpose(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   return [{ dtype, shape: permutationOf(call).map((axis) => shape[axis] ?? 0) }];
 }
 
-export function concat(call: Call): ValueType[] {
+export function concat(call: NodeCall): ValueType[] {
   const first = inputOf(call, 0);
   const axis = normalAxis(call, intAttribute(call, "axis", 0), first.shape.length);
   let size = 0;
@@ -70,7 +70,7 @@ function sameButFor(a: Shape, b: Shape, axis: number): boolean {
 }
 
 /** Sizes of the parts of a Split: given, or equal with a smaller last one. */
-export function splitSizes(call: Call): readonly number[] {
+export function splitSizes(call: NodeCall): readonly number[] {
   const { shape } = inputOf(call, 0);
   const total = shape[normalAxis(call, intAttribute(call, "axis", 0), shape.length)] ?? 0;
   const given = call.integers(1);
@@ -86,14 +86,14 @@ export function splitSizes(call: Call): readonly number[] {
   return sizes;
 }
 
-export function split(call: Call): ValueType[] {
+export function split(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   const axis = normalAxis(call, intAttribute(call, "axis", 0), shape.length);
   return splitSizes(call).map((size) => ({ dtype, shape: shape.with(axis, size) }));
 }
 
 /** First and last-but-one index of a Slice on each axis; steps other than 1 are not handled. */
-export function sliceRanges(call: Call): readonly { readonly start: number; readonly end: number }[] {
+export function sliceRanges(call: NodeCall): readonly { readonly start: number; readonly end: number }[] {
   const { shape } = inputOf(call, 0);
   const starts = integersOf(call, 1);
   const ends = integersOf(call, 2);
@@ -114,12 +114,12 @@ export function sliceRanges(call: Call): readonly { readonly start: number; read
   return ranges;
 }
 
-export function slice(call: Call): ValueType[] {
+export function slice(call: NodeCall): ValueType[] {
   return [{ dtype: inputOf(call, 0).dtype, shape: sliceRanges(call).map(({ start, end }) => end - start) }];
 }
 
 /** Elements added before and after each axis by a Pad of constants. */
-export function padding(call: Call): readonly { readonly before: number; readonly after: number }[] {
+export function padding(call: NodeCall): readonly { readonly before: number; readonly after: number }[] {
   const { shape } = inputOf(call, 0);
   const pads = integersOf(call, 1);
   const axes = call.integers(3) ?? [...shape.keys()];
@@ -135,12 +135,12 @@ export function padding(call: Call): readonly { readonly before: number; readonl
   return result;
 }
 
-export function pad(call: Call): ValueType[] {
+export function pad(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   return [{ dtype, shape: padding(call).map(({ before, after }, axis) => before + (shape[axis] ?? 0) + after) }];
 }
 
-export function expand(call: Call): ValueType[] {
+export function expand(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   const wanted = integersOf(call, 1);
   const result = broadcastShapes(shape, wanted);
@@ -150,7 +150,7 @@ export function expand(call: Call): ValueType[] {
   return [{ dtype, shape: result }];
 }
 
-export function unsqueeze(call: Call): ValueType[] {
+export function unsqueeze(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   const given = integersOf(call, 1);
   const axes = new Set(given.map((axis) => normalAxis(call, axis, shape.length + given.length)));
@@ -160,7 +160,7 @@ export function unsqueeze(call: Call): ValueType[] {
   return [{ dtype, shape: sizes }];
 }
 
-export function squeeze(call: Call): ValueType[] {
+export function squeeze(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   const ones = [...shape.keys()].filter((axis) => shape[axis] === 1);
   const axes = call.integers(1)?.map((axis) => normalAxis(call, axis, shape.length)) ?? ones;

@@ -4,6 +4,7 @@
  */
 
 import type { AdapterModule } from "../../adapter.ts";
+import { withoutWrappers } from "../../resolve/names.ts";
 
 export interface GgufModule {
   readonly name: string;
@@ -102,3 +103,35 @@ export function ggufModule(architecture: string, tensor: string): GgufModule | u
     interleavedHeads: table.reordersHeads ? heads : undefined,
   };
 }
+
+/**
+ * The tensor of a module, without `.weight`; `undefined` when the architecture has none.
+ *
+ * @param architecture one of `GGUF_ARCHITECTURES`
+ * @param name path in the Hugging Face model, whatever wrappers stand before it
+ */
+export function ggufTensor(architecture: string, name: string): string | undefined {
+  const table = TABLES.get(architecture);
+  if (table === undefined) return undefined;
+  const path = withoutWrappers(name);
+  const outside = [...table.outside].find(([, own]) => withoutWrappers(own) === path);
+  if (outside !== undefined) return outside[0];
+  const [, layers, layer, rest] = /^(.+?)\.(\d+)\.(.+)$/.exec(path) ?? [];
+  if (layers !== withoutWrappers(table.layers)) return undefined;
+  const inside = [...table.inside].find(([, own]) => own === rest);
+  return inside && `blk.${layer}.${inside[0]}`;
+}
+
+/** Architectures of llama.cpp by `model_type` of config.json, where their converter leaves the weights of layers alone. */
+export const GGUF_ARCHITECTURE_OF_TYPE: ReadonlyMap<string, string> = new Map([
+  ["llama", "llama"],
+  ["mistral", "llama"],
+  ["mixtral", "llama"],
+  ["qwen2", "qwen2"],
+  ["qwen3", "qwen3"],
+  ["gemma", "gemma"],
+  ["gemma2", "gemma2"],
+  ["gemma3_text", "gemma3"],
+  ["phi3", "phi3"],
+  ["gpt2", "gpt2"],
+]);

@@ -4,8 +4,7 @@
  */
 
 import { FormatError } from "../../../core/errors.ts";
-import type { JsonObject, JsonValue } from "../../../core/json.ts";
-import { quote } from "../../../core/text.ts";
+import { describeJson, type JsonObject, type JsonValue } from "../../../core/json.ts";
 
 /** The settings of one file. */
 export interface Settings {
@@ -106,18 +105,10 @@ export function wrongType(
   expected: string,
   value: JsonValue | undefined,
 ): FormatError {
-  return new FormatError("INVALID_CONFIG", `expected ${expected}, got ${describe(value)}`, {
+  return new FormatError("INVALID_CONFIG", `expected ${expected}, got ${describeJson(value)}`, {
     file: settings.file,
     subject: key,
   });
-}
-
-function describe(value: JsonValue | undefined): string {
-  if (value === undefined || value === null) return "nothing";
-  if (typeof value === "string") return quote(value);
-  if (Array.isArray(value)) return `a list of ${value.length}`;
-  if (value instanceof Map) return "an object";
-  return String(value);
 }
 
 /** A rank above it is a mistake: no layer has as many inputs. Real: 1,024. */

@@ -5,6 +5,7 @@
 import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import type { AdapterModule, ExpertLayout } from "../../adapter.ts";
+import { mostCommon } from "../../output/common-scale.ts";
 import type { PeftContent } from "./write.ts";
 import { anchoredKey } from "./write-scales.ts";
 import type { WrittenModule } from "./written-module.ts";
@@ -70,14 +71,4 @@ function pattern(written: readonly WrittenModule[], key: "rank" | "alpha", commo
   const others = written.filter((module) => module[key] !== common);
   const entries = others.map((module) => [anchoredKey(module.settingsName), module[key]] as const);
   return new Map(entries.sort(([a], [b]) => compareCodePoints(a, b)));
-}
-
-/** Of equally common ones the first. */
-function mostCommon(values: readonly number[]): number | undefined {
-  const counts = new Map<number, number>();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
-  return [...counts].reduce<[number, number] | undefined>(
-    (most, entry) => (most === undefined || entry[1] > most[1] ? entry : most),
-    undefined,
-  )?.[0];
 }

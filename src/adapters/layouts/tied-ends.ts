@@ -1,0 +1,47 @@
+/**
+ * Adapted ends of a tied embedding, for layouts whose readers adapt both ends at once: one module then stands for both.
+ */
+
+import { UnsupportedError } from "../../core/errors.ts";
+import type { Adapter, AdapterModule } from "../adapter.ts";
+import { saysTied } from "../architecture/tied-embedding.ts";
+import { transpose } from "../matrix.ts";
+import { loraFactors } from "../output/lora-factors.ts";
+import { sameMatrix } from "../resolve/tensor-values.ts";
+import type { WriteContext } from "./layout-writer.ts";
+
+/**
+ * The modules without the head, where the base is tied and the embedding says the same.
+ *
+ * @throws {UnsupportedError} UNSUPPORTED_ADAPTER where the ends were trained apart
+ */
+export function joinTiedEnds(
+  adapter: Adapter,
+  modules: readonly AdapterModule[],
+  target: string,
+  { baseConfig }: WriteContext,
+): readonly AdapterModule[] {
+  if (baseConfig === undefined || !saysTied(baseConfig)) return modules;
+  const embedding = modules.find(({ kind }) => kind === "embedding");
+  const head = modules.find(({ name }) => HEAD.test(name));
+  if (embedding === undefined && head === undefined) return modules;
+  if (embedding !== undefined && head !== undefined && saySame(embedding, head, target)) {
+    return modules.filter((module) => module !== head);
+  }
+  if (embedding !== undefined && head === undefined && adapter.keepsTie) return modules;
+  const trained = embedding === undefined ? "the head" : head === undefined ? "the input" : "each end for itself";
+  throw new UnsupportedError(
+    "UNSUPPORTED_ADAPTER",
+    `the base ties both ends of its embedding, which ${target} adapts together, and the adapter was trained on ${trained}`,
+    { file: adapter.path, subject: (embedding ?? head)?.name ?? "", hint: "merge it into its base instead" },
+  );
+}
+
+/** down of the head is up of the embedding turned, and the reverse. */
+function saySame(embedding: AdapterModule, head: AdapterModule, target: string): boolean {
+  if (embedding.scale !== head.scale || embedding.rank !== head.rank) return false;
+  const [input, output] = [loraFactors(embedding, target), loraFactors(head, target)];
+  return sameMatrix(transpose(input.up), output.down) && sameMatrix(transpose(input.down), output.up);
+}
+
+const HEAD = /(?:^|\.)(?:lm_head|embed_out|output)$/;

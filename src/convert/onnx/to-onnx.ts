@@ -1,0 +1,90 @@
+/**
+ * A model folder → an ONNX model for inference.
+ *
+ * Weights keep their names, dtypes and bytes, so that a merge into the ONNX model and a merge into the folder give the
+ * same. config.json travels in the model's metadata: with it the way back to a folder is exact.
+ */
+
+import { dirname, join } from "node:path";
+import { writeWeights } from "../../adapters/output/write-weights.ts";
+import { FormatError, UnsupportedError, UsageError } from "../../core/errors.ts";
+import { decodeUtf8 } from "../../core/json-parser.ts";
+import { MAX_CONFIG_BYTES } from "../../core/limits.ts";
+import { assertUnchanged, readSmallFile } from "../../formats/byte-source.ts";
+import type { Model } from "../../formats/model.ts";
+import { resolveInFolder } from "../../formats/model-folder.ts";
+import { stageModel } from "../../formats/onnx/staged-model.ts";
+import { writeOnnx } from "../../formats/onnx/writer.ts";
+import { openModel } from "../../formats/open-model.ts";
+import { findFormat } from "../../formats/registry.ts";
+import { bindWeights } from "../../models/bind-weights.ts";
+import { describeModel } from "../../models/describe-model.ts";
+import type { ConvertOptions } from "../options.ts";
+import type { ModelConversion } from "../report.ts";
+import { buildInferenceGraph } from "./inference-graph.ts";
+import { type GraphLayout, layOutGraph } from "./lay-out-graph.ts";
+import { CONFIG_KEY } from "./metadata.ts";
+
+/**
+ * @throws {UnsupportedError} UNSUPPORTED_MODEL for model types and settings without a description here
+ * @throws {MismatchError} MODEL_MISMATCH where config.json and weights do not fit
+ */
+export async function convertToOnnx(options: ConvertOptions): Promise<ModelConversion> {
+  const started = performance.now();
+  const { input, out, link = false } = options;
+  if (!/\.onnx$/i.test(out)) throw new UsageError("expected a name that ends in .onnx", { subject: out });
+  const model = await openModel(input);
+  const configPath = configPathOf(model);
+  const description = describeModel(model.config ?? new Map(), configPath);
+  const graph = buildInferenceGraph(description, bindWeights(description, model.store));
+  const config = decodeUtf8(readSmallFile(configPath, MAX_CONFIG_BYTES).bytes, configPath);
+  const planned = layOutGraph(graph, { out, link, metadata: new Map([[CONFIG_KEY, config]]) });
+  const stored = [...graph.initialisers.values()].filter(({ source }) => source.kind === "file");
+  const report: ModelConversion = {
+    kind: "model",
+    input,
+    out,
+    from: "safetensors",
+    to: "onnx",
+    modelType: description.type,
+    tensors: stored.length,
+    bytes: stored.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    notes: link ? ["the weights stay where they are: the model needs their files at the same place beside it"] : [],
+    warnings: model.store.warnings,
+  };
+  if (options.dryRun) return report;
+  const files = await writeFiles(planned, model, options);
+  return { ...report, result: { files, seconds: (performance.now() - started) / 1000 } };
+}
+
+/** Path of the config.json that the model was opened with. */
+function configPathOf(model: Model): string {
+  const { path, kind, config } = model;
+  if (kind === "file" && findFormat(path) !== "safetensors") {
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected a model of safetensors, got ${findFormat(path)}`, {
+      file: path,
+    });
+  }
+  const folder = kind === "folder" ? path : dirname(path);
+  if (config !== undefined) return resolveInFolder(folder, "config.json");
+  throw new FormatError("INVALID_CONFIG", "no config.json says what the model computes", {
+    file: path,
+    hint: `put the model's config.json into ${folder}`,
+  });
+}
+
+async function writeFiles({ layout, data }: GraphLayout, model: Model, options: ConvertOptions): Promise<string[]> {
+  const { out, overwrite = false, signal } = options;
+  const { files } = model.store;
+  const staged = stageModel(out, layout, { overwrite, inputs: files });
+  try {
+    writeOnnx(layout, staged.pathOf);
+    if (data !== undefined) await writeWeights(staged.pathOf(data.name), data.frame, data.tensors, options);
+    for (const file of files) assertUnchanged(file);
+    await staged.publish(signal);
+  } catch (error) {
+    staged.discard();
+    throw error;
+  }
+  return layout.files.map(({ name }) => join(dirname(out), name));
+}

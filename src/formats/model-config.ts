@@ -1,0 +1,30 @@
+/**
+ * config.json of a model folder.
+ */
+
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import type { JsonObject } from "../core/json.ts";
+import { parseJsonObject } from "../core/json-parser.ts";
+import { MAX_CONFIG_BYTES } from "../core/limits.ts";
+import { readSmallFile } from "./byte-source.ts";
+import { listFolder, resolveInFolder } from "./model-folder.ts";
+
+const CONFIG_NAME = "config.json";
+
+/**
+ * The parsed file, with or without weights beside it; `undefined` where the path is no folder or has none.
+ *
+ * @throws {FormatError | FileError} for one that cannot be read
+ */
+export function findModelConfig(folder: string): JsonObject | undefined {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
+  if (!listFolder(folder).includes(CONFIG_NAME)) return undefined;
+  return readModelConfig(resolveInFolder(folder, CONFIG_NAME), join(folder, CONFIG_NAME));
+}
+
+/** @param shownPath how errors name it */
+export function readModelConfig(path: string, shownPath: string): JsonObject {
+  const { bytes } = readSmallFile(path, MAX_CONFIG_BYTES, shownPath);
+  return parseJsonObject(bytes, { file: shownPath, pythonNumbers: true });
+}

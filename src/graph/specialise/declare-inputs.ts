@@ -1,0 +1,63 @@
+/**
+ * Inputs of a graph with free sizes → inputs of fixed shapes, or constants.
+ *
+ * A size that the file states must be the one that is given, and one symbol stands for one size.
+ */
+
+import { UnsupportedError } from "../../core/errors.ts";
+import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
+import { quote } from "../../core/text.ts";
+import type { ValueInfo } from "../../formats/onnx/graph.ts";
+import type { GraphBuilder } from "../builder.ts";
+import { type Constant, promoted } from "./constant.ts";
+import type { Scope } from "./scope.ts";
+
+export interface GivenInputs {
+  readonly shapes: ReadonlyMap<string, Shape>;
+  readonly constants: ReadonlyMap<string, Constant>;
+}
+
+/** @throws {UnsupportedError} UNSUPPORTED_MODEL */
+export function declareInputs(
+  g: GraphBuilder,
+  scope: Scope,
+  inputs: readonly ValueInfo[],
+  { shapes, constants }: GivenInputs,
+): void {
+  const symbols = new Map<string, number>();
+  for (const input of inputs) {
+    const constant = constants.get(input.name);
+    const shape = constant?.shape ?? shapes.get(input.name) ?? fixedShape(input);
+    assertFits(input, shape, symbols);
+    scope.set(input.name, constant ?? g.input(input.name, promoted(input.dtype), shape));
+  }
+}
+
+function fixedShape({ name, shape }: ValueInfo): Shape {
+  const fixed = shape?.filter((size) => typeof size === "number");
+  if (fixed !== undefined && fixed.length === shape?.length) return fixed;
+  throw refused(name, `expected a fixed shape, got ${show(shape)}`);
+}
+
+function assertFits({ name, shape }: ValueInfo, given: Shape, symbols: Map<string, number>): void {
+  if (shape === undefined) return;
+  const expected = shape.map((size, axis) => {
+    const here = given[axis] ?? Number.NaN;
+    if (size === undefined) return here;
+    if (typeof size === "number") return size;
+    const known = symbols.get(size) ?? here;
+    symbols.set(size, known);
+    return known;
+  });
+  if (!sameShape(expected, given)) throw refused(name, `expected shape ${show(shape)}, got ${formatShape(given)}`);
+}
+
+function show(shape: ValueInfo["shape"]): string {
+  return shape === undefined
+    ? "unknown"
+    : `[${shape.map((size) => (typeof size === "string" ? quote(size) : (size ?? "?"))).join(", ")}]`;
+}
+
+function refused(subject: string, problem: string): UnsupportedError {
+  return new UnsupportedError("UNSUPPORTED_MODEL", problem, { subject });
+}

@@ -1,0 +1,161 @@
+/**
+ * Rows of a file, one after the other: read, encoded, collected, and what is to be said of them.
+ */
+
+import { FormatError } from "../../core/errors.ts";
+import type { Sequence } from "./batch.ts";
+import { ChatTemplate } from "./chat-template.ts";
+import { type DataCounts, RowCollector } from "./collect.ts";
+import { REMARKS, type Remark, RowEncoder } from "./encode-row.ts";
+import { previewRow, type RowPreview } from "./preview.ts";
+import { atLine, readRecords } from "./records.ts";
+import { type Row, type RowKind, readRow } from "./row.ts";
+import { cutPieces } from "./text-pieces.ts";
+import type { OpenedTokenizer } from "./tokenizer/open-tokenizer.ts";
+
+export interface DataRequest {
+  /** `.jsonl`, `.json` or `.txt`. */
+  readonly path: string;
+  /** The folder of the base; without one, or without a tokenizer in it, rows must be tokens. */
+  readonly tokenizerFolder: string | undefined;
+  /** Tokens that the model knows. */
+  readonly vocabulary: number;
+  /** Tokens of the longest row. */
+  readonly maxLength: number;
+  /** Rows to show. */
+  readonly previews: number;
+}
+
+/** Who takes the rows; `onLine` is called before the work on each of them. */
+export interface DataSink {
+  readonly onRow: (row: Sequence) => void;
+  readonly onLine: (line: number) => void;
+}
+
+export interface ReadRows extends DataCounts {
+  /** `pieces`: a text that was cut. */
+  readonly kind: RowKind | "pieces";
+  readonly previews: readonly RowPreview[];
+  /** Finished, escaped lines. */
+  readonly warnings: readonly string[];
+}
+
+const NO_REMARKS: ReadonlySet<Remark> = new Set();
+
+const WARNINGS: Record<Remark, string> = {
+  joined: "one token holds the end of the prompt and the start of what follows; it is scored",
+  "own-bos": "the text begins with BOS, so the tokenizer's own is left out",
+  "two-bos": "the tokens begin with two BOS",
+  "open-turn": "no special token ends what the assistant says, so the model may not learn to stop",
+  "no-eos": "the tokenizer names no EOS to put behind the row, so the model may not learn to stop",
+};
+
+export class DataReader {
+  readonly #request: DataRequest;
+  readonly #sink: DataSink;
+  readonly #opened: OpenedTokenizer | undefined;
+  readonly #collector: RowCollector;
+  readonly #previews: RowPreview[] = [];
+  #kind: RowKind | "pieces" | undefined;
+
+  constructor(request: DataRequest, sink: DataSink, opened: OpenedTokenizer | undefined) {
+    this.#request = request;
+    this.#sink = sink;
+    this.#opened = opened;
+    this.#collector = new RowCollector(request.maxLength);
+  }
+
+  readText(chunks: Iterable<Uint8Array>): void {
+    const { path: file, maxLength } = this.#request;
+    const { tokenizer } = this.#opened ?? this.#missesTokenizer();
+    this.#kind = "pieces";
+    for (const { sequence, line } of cutPieces(chunks, file, { tokenizer, maxLength })) {
+      this.#sink.onLine(line);
+      this.#take(sequence, undefined, NO_REMARKS);
+    }
+  }
+
+  readRows(chunks: Iterable<Uint8Array>, form: "lines" | "array"): void {
+    const { path: file, vocabulary } = this.#request;
+    const opened = this.#opened;
+    const template =
+      opened?.template === undefined ? undefined : new ChatTemplate(opened.template, opened.specialTokens);
+    const encoder = opened === undefined ? undefined : new RowEncoder(opened, template);
+    for (const { value, line } of readRecords(chunks, file, form)) {
+      this.#sink.onLine(line);
+      atLine({ file, line }, () => {
+        const row = readRow(value, vocabulary);
+        this.#checkKind(row);
+        if (row.kind === "tokens") this.#takeTokens(row, line);
+        else {
+          const { sequence, remarks } = (encoder ?? this.#missesTokenizer()).encode(row);
+          this.#take(sequence, line, remarks);
+        }
+      });
+    }
+  }
+
+  /** @throws {FormatError} NOTHING_TO_LEARN */
+  finish(): ReadRows {
+    const { counts } = this.#collector;
+    const { path: file, maxLength } = this.#request;
+    const kind = this.#kind;
+    if (kind === undefined || counts.rows === 0) {
+      throw new FormatError("NOTHING_TO_LEARN", "the file has no rows", { file });
+    }
+    if (counts.kept === 0) {
+      const problem = `none of the ${counts.rows} rows has a token to learn within its first ${maxLength}`;
+      throw new FormatError("NOTHING_TO_LEARN", problem, {
+        file,
+        hint: counts.truncated > 0 ? "raise --max-length: prompts fill it" : "look at the rows with --dry-run",
+      });
+    }
+    const told = REMARKS.filter((remark) => this.#collector.countOf(remark) > 0);
+    const warnings = told.map((remark) => `${rowsOf(this.#collector.countOf(remark))}: ${WARNINGS[remark]}`);
+    if (counts.dropped > 0 && kind !== "pieces") {
+      warnings.push(`${rowsOf(counts.dropped)}: left out, no token of the first ${maxLength} is scored`);
+    }
+    if (kind === "messages" && /\bstrftime_now\b/.test(this.#opened?.template?.text ?? "")) {
+      warnings.push("the chat template writes today's date into the rows: another day gives other tokens");
+    }
+    return { ...counts, kind, previews: this.#previews, warnings };
+  }
+
+  #checkKind(row: Row): void {
+    this.#kind ??= row.kind;
+    if (row.kind === this.#kind) return;
+    const problem = `the row is of kind ${row.kind}, those before it are of kind ${this.#kind}`;
+    throw new FormatError("INVALID_ROW", problem, { hint: "give each kind a file of its own" });
+  }
+
+  #takeTokens({ ids, labels }: Extract<Row, { readonly kind: "tokens" }>, line: number): void {
+    const tokens = Int32Array.from(ids);
+    const bos = this.#opened?.bos;
+    const remarks = bos !== undefined && ids[0] === bos && ids[1] === bos ? new Set<Remark>(["two-bos"]) : NO_REMARKS;
+    this.#take({ tokens, labels: labels === ids ? tokens : Int32Array.from(labels) }, line, remarks);
+  }
+
+  #take(sequence: Sequence, line: number | undefined, remarks: ReadonlySet<Remark>): void {
+    const row = this.#collector.add(sequence, remarks);
+    if (row === undefined) return;
+    if (this.#previews.length < this.#request.previews) {
+      this.#previews.push(previewRow(row, line, this.#opened?.tokenizer));
+    }
+    this.#sink.onRow(row);
+  }
+
+  #missesTokenizer(): never {
+    const { path: file, tokenizerFolder } = this.#request;
+    throw new FormatError("INVALID_ROW", "text needs a tokenizer, and the base has no tokenizer.json", {
+      file,
+      hint:
+        tokenizerFolder === undefined
+          ? 'give rows of {"input_ids": […]}'
+          : 'put the tokenizer.json of the model into its folder, or give rows of {"input_ids": […]}',
+    });
+  }
+}
+
+function rowsOf(count: number): string {
+  return count === 1 ? "1 row" : `${count} rows`;
+}

@@ -1,0 +1,118 @@
+/**
+ * Adapters of language models in the layouts of other tools: what is written merges to what the original must give, and
+ * what a layout cannot say is refused with the module and the reason, and nothing is written.
+ */
+
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { convert } from "lora-tool";
+import { describe, expect, test } from "vitest";
+import { errorOfBuilt } from "../support/errors.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { casesOf, expectSameMerge } from "./cases.ts";
+
+const cases = ["peft", "mlx", "gguf", "kohya", "diffusers"].flatMap((layout) => casesOf(layout));
+
+function caseOf(name: string) {
+  const found = cases.find((one) => one.name === name);
+  if (found === undefined) throw new Error(name);
+  return found;
+}
+
+/** Names of cases, and for each layout the name of what is written. */
+const CARRIED = {
+  mlx: {
+    out: "adapter",
+    names: [
+      "peft/llama-lora",
+      "peft/llama-patterns-layer10",
+      "peft/llama-dora-rslora",
+      "peft/llama-bf16-adapter-bf16",
+      "peft/llama-embedding",
+      "peft/tied-ensure-weight-tying",
+      "peft/mixtral-experts",
+      "peft/mixtral-expert-major",
+      "peft/mixtral-v4-adapter",
+      "peft/gpt2-lora",
+      "peft/adalora",
+      "mlx/dora-embedding",
+      "mlx/experts-mixtral",
+      "gguf/llama",
+      "gguf/llama-heads",
+    ],
+  },
+  gguf: {
+    out: "adapter.gguf",
+    names: [
+      "peft/llama-lora",
+      "peft/llama-rslora",
+      "peft/llama-patterns",
+      "peft/llama-patterns-layer10",
+      "peft/llama-f32-adapter-f16",
+      "peft/llama-embedding",
+      "peft/llava-text-adapter",
+      "peft/gpt2-lora",
+      "peft/adalora",
+      "mlx/lora",
+      "gguf/llama",
+      "gguf/llama-heads",
+      "gguf/qwen2-alpha-0",
+    ],
+  },
+} as const;
+
+for (const [target, { out, names }] of Object.entries(CARRIED)) {
+  describe.each(names)(`%s as ${target}`, (name) => {
+    test("keeps its deltas", async () => {
+      const one = caseOf(name);
+      const folder = temporaryFolder();
+      const to = target as keyof typeof CARRIED;
+      const { base, adapter: input, expertOrder } = one;
+      const adapter = join(folder, out);
+      const report = await convert({ input, base, to, out: adapter, expertOrder });
+      expect(report).toMatchObject({ to: target, modules: expect.arrayContaining([expect.anything()]) });
+      await expectSameMerge({ ...one, expertOrder: undefined }, adapter, join(folder, "merged"));
+    });
+  });
+}
+
+const REFUSED: Record<keyof typeof CARRIED, readonly (readonly [name: string, reason: string])[]> = {
+  mlx: [
+    ["peft/conv2d", '"conv_in": MLX has no place for adapted convolutions'],
+    [
+      "peft/embedding-dora",
+      '"model.embed_tokens": MLX has no place for a DoRA magnitude for each output of embeddings',
+    ],
+    ["peft/lora-bias", "MLX has no place for the bias of lora_B"],
+    ["peft/modules-to-save", 'MLX has no place for whole tensors: "lm_head.weight"'],
+    ["peft/trainable-tokens", "MLX has no place for single rows of an embedding"],
+    ["peft/pissa", "the initialisation pissa changed the base weights"],
+    ["peft/tied-embedding-lora", "MLX adapts together, and the adapter was trained on the input"],
+    ["peft/embedding-base-layer-differs", "has a weight for it that is not the base's"],
+    ["peft/mixtral-swapped", "may have inputs and outputs swapped"],
+    ["peft/gpt-oss-experts", "the experts of this base have their inputs first"],
+    ["peft/multihead-attention", 'MLX adapts layers, not the parameter "in_proj_weight"'],
+    ["kohya/loha", "MLX has no place for LoHa"],
+  ],
+  gguf: [
+    ["peft/llama-dora", "GGUF has no place for a DoRA magnitude"],
+    ["peft/gpt-neox-head", "expected a base of type llama, mistral"],
+    ["peft/tied-lm-head-lora", "lm_head"],
+    ["peft/llava-older-names", '"multi_modal_projector.linear_1": has no such layer'],
+    ["kohya/lora", "needs the architecture and heads of the base"],
+  ],
+};
+
+for (const [target, refusals] of Object.entries(REFUSED)) {
+  describe.each(refusals)(`%s as ${target}`, (name, reason) => {
+    test(`is refused: ${reason}`, async () => {
+      const folder = temporaryFolder();
+      const { base, adapter: input } = caseOf(name);
+      const options = { input, base, to: target as keyof typeof CARRIED, out: join(folder, "out") };
+      const error = await errorOfBuilt(() => convert(options));
+      expect(error.message).toContain(reason);
+      expect(error.code).toBe("UNSUPPORTED_ADAPTER");
+      expect(readdirSync(folder)).toEqual([]);
+    });
+  });
+}
