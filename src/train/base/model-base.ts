@@ -49,7 +49,10 @@ export async function openModelBase(path: string): Promise<Base> {
     vocabulary: description.vocabulary,
     maxLength: description.maxPositions,
     forward: (g, inputs, adapt) => {
-      const { hidden, project } = buildModel(g, description, current, inputs, { adapt });
+      const { hidden, project } = buildModel(g, description, current, inputs, {
+        adapt,
+        positionLimit: inputs.positionIds.shape[1] ?? 0,
+      });
       return { hidden, project };
     },
     tokenizerFolder: model.kind === "folder" ? path : dirname(path),
