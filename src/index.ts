@@ -34,5 +34,12 @@ export {
   type VerifyReport,
   verify,
 } from "./merge/index.ts";
-export { type RescaleOptions, type RescaleReport, rescale } from "./rescale/index.ts";
+export {
+  type RescaleOptions,
+  type RescaleReport,
+  type ResizeOptions,
+  type ResizeReport,
+  rescale,
+  resize,
+} from "./rescale/index.ts";
 export { type TrainEvent, type TrainOptions, type TrainReport, train } from "./train/index.ts";

@@ -4,6 +4,7 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { EXPERT_ORDERS } from "../adapters/adapter.ts";
+import { FACTOR_DTYPES } from "../adapters/low-rank/factor-dtype.ts";
 import { UsageError } from "../core/errors.ts";
 import { quote } from "../core/text.ts";
 import { DEVICES, ENGINES } from "../engine/device.ts";
@@ -49,6 +50,14 @@ export function expertOrderOption(): Option {
   ).choices(EXPERT_ORDERS);
 }
 
+export function factorDtypeOption(): Option {
+  return new Option("--dtype <dtype>", "dtype of the new factors").choices(FACTOR_DTYPES).default("keep");
+}
+
+export function workersOption(): Option {
+  return new Option("--workers <n>", "threads (default: one a core, at most 8)").argParser(parseCount);
+}
+
 const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
   ["", 1],
   ["b", 1],
@@ -86,6 +95,15 @@ export function parseAlpha(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value) || value <= 0) {
     throw new InvalidArgumentError("expected a number above 0");
+  }
+  return value;
+}
+
+/** A share above 0 and up to 1. */
+export function parseShare(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value > 0 && value <= 1)) {
+    throw new InvalidArgumentError("expected a number above 0 and up to 1");
   }
   return value;
 }

@@ -10,6 +10,7 @@ import { addConvertCommand } from "./commands/convert.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
 import { addRescaleCommand } from "./commands/rescale.ts";
+import { addResizeCommand } from "./commands/resize.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 import { EXIT, reportFailure } from "./failure.ts";
@@ -80,6 +81,7 @@ function createProgram(io: Io, json: boolean): Command {
     });
   addMergeCommand(program, io);
   addRescaleCommand(program, io);
+  addResizeCommand(program, io);
   addConvertCommand(program, io);
   addVerifyCommand(program, io);
   addTrainCommand(program, io);

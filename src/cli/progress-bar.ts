@@ -9,6 +9,7 @@ import type { Io } from "./io.ts";
 
 const LABELS: Record<ProgressPhase, string> = {
   plan: "planning",
+  factor: "factoring",
   merge: "merging",
   hash: "hashing",
   verify: "verifying",

@@ -2,14 +2,14 @@
  * What long work reports while it runs: plain values that the command line draws and other programs may log.
  */
 
-export type ProgressPhase = "plan" | "merge" | "hash" | "verify" | "write" | "train";
+export type ProgressPhase = "plan" | "factor" | "merge" | "hash" | "verify" | "write" | "train";
 
 export interface ProgressEvent {
   readonly phase: ProgressPhase;
   /** Units done so far, out of `total`. */
   readonly done: number;
   readonly total: number;
-  readonly unit: "bytes" | "tensors" | "steps";
+  readonly unit: "bytes" | "tensors" | "modules" | "steps";
   /** What is being worked on, as found in the file (unescaped). */
   readonly subject?: string;
 }

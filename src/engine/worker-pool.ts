@@ -65,12 +65,12 @@ export interface StopSignal {
 /** How long a thread may take to reach its next tile before it is ended where it is. */
 const GRACE_MS = 1500;
 
-export interface PoolSettings<Settings extends object> {
+export interface PoolSettings {
   /** The module that the threads run; see `serveJobs`. */
   readonly module: URL;
   readonly count: number;
   /** Handed to each thread as its `workerData`. */
-  readonly settings: Settings;
+  readonly settings: object;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -85,7 +85,7 @@ export class WorkerPool<Job extends AnyJob, Answers extends AnswersOf<Job>> {
   readonly #count: number;
   readonly #signal: AbortSignal | undefined;
 
-  constructor({ module, count, settings, signal }: PoolSettings<object>) {
+  constructor({ module, count, settings, signal }: PoolSettings) {
     this.#module = module;
     this.#count = count;
     this.#settings = { ...settings, stop: new Int32Array(new SharedArrayBuffer(4)) };

@@ -24,6 +24,7 @@ export class StagedOutput {
   readonly #parents: readonly string[];
   readonly #files: string[] = [];
   readonly #folders: string[] = [];
+  readonly #scratch: string[] = [];
   #flushed = 0;
 
   constructor(target: string, rules: TargetRules, folder: string, parents: readonly string[]) {
@@ -47,6 +48,16 @@ export class StagedOutput {
       }
       closeSync(openSync(path, "wx"));
       this.#files.push(path);
+      return path;
+    });
+  }
+
+  /** Creates an empty file for numbers on the way, on the disk of the output; it is gone when the output appears. */
+  createScratch(): string {
+    const path = join(this.#folder, `scratch-${this.#scratch.length}`);
+    return this.#attempt(() => {
+      closeSync(openSync(path, "wx"));
+      this.#scratch.push(path);
       return path;
     });
   }
@@ -86,6 +97,7 @@ export class StagedOutput {
     await this.flush();
     if (signal?.aborted) throw new InterruptedError();
     this.#attempt(() => {
+      for (const path of this.#scratch) rmSync(path);
       for (const folder of this.#folders.toReversed()) syncFolder(folder);
       assertWritable(this.#target, this.#rules);
       if (this.#rules.kind === "folder") this.#replaceFolder();

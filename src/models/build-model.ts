@@ -28,8 +28,6 @@ export interface ModelInputs {
 
 export interface BuildOptions {
   readonly adapt?: AdaptLayer;
-  /** What no position id reaches, where it is known: rotations are then looked up, not computed. */
-  readonly positionLimit?: number;
 }
 
 export interface BuiltModel {
@@ -48,11 +46,11 @@ export function buildModel(
   model: ModelDescription,
   weights: WeightLookup,
   { inputIds, positionIds, segmentIds }: ModelInputs,
-  { adapt, positionLimit }: BuildOptions = {},
+  { adapt }: BuildOptions = {},
 ): BuiltModel {
   const layers = new LayerBuilder(g, weights, adapt);
   const sizes = g.shape(inputIds);
-  const positions = { ids: positionIds, limit: positionLimit };
+  const positions = g.cast(positionIds, "f32");
   const rotations = new Map<RopeDescription, Rotation>();
   const masks = new Map<number | undefined, Value>();
 

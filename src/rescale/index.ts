@@ -5,3 +5,6 @@
 export type { RescaleOptions } from "./options.ts";
 export type { RescaledModule, RescaledWeights, RescaleReport } from "./report.ts";
 export { rescale } from "./rescale.ts";
+export type { ResizeOptions } from "./resize/options.ts";
+export type { ResizedModule, ResizeReport } from "./resize/report.ts";
+export { resize } from "./resize/resize.ts";

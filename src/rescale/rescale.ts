@@ -10,12 +10,12 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { ulpsBetween } from "../adapters/alpha.ts";
 import { peftReader } from "../adapters/layouts/peft/read.ts";
 import { writeScales } from "../adapters/layouts/peft/write-scales.ts";
+import { collectCompanions } from "../adapters/output/companions.ts";
 import type { Rounding } from "../adapters/output/multiply.ts";
-import { FileError, MismatchError } from "../core/errors.ts";
+import { MismatchError } from "../core/errors.ts";
 import { parseJsonObject } from "../core/json-parser.ts";
 import { quote } from "../core/text.ts";
 import { assertUnchanged } from "../formats/byte-source.ts";
-import { collectSmallFiles, listFolder } from "../formats/model-folder.ts";
 import { type StagedOutput, stageOutput } from "../formats/output.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { copyInto, copyIntoSync, fillFileInPieces, fillFileSync } from "../formats/write-file.ts";
@@ -47,7 +47,7 @@ export async function rescale(options: RescaleOptions): Promise<RescaleReport> {
   const after = readBack(source, text, tensors);
   const modules = describeModules(plan, after, plan.rewrites ? undefined : new Map());
   assertScales(modules, options);
-  const companions = collectCompanions(options.adapter, basename(source.weights.path));
+  const companions = collectCompanions(options.adapter, [basename(source.weights.path), WEIGHTS_NAME, SETTINGS_NAME]);
   const { adapter, settings } = source;
   const report: RescaleReport = {
     out: options.out,
@@ -105,18 +105,6 @@ function patternWarnings({ settings }: RescalePlan): string[] {
   ];
   if (keys.length === 0) return [];
   return [`the scales need ${keys.join(" and ")}; for readers that ignore patterns, use --bake --flatten`];
-}
-
-/** Tokenizer, model card and the like, where the adapter is a folder. */
-function collectCompanions(path: string, weightsName: string): ReturnType<typeof collectSmallFiles> {
-  try {
-    listFolder(path);
-  } catch (error) {
-    if (error instanceof FileError) return { files: new Map(), warnings: [] };
-    throw error;
-  }
-  const own = new Set([weightsName, WEIGHTS_NAME, SETTINGS_NAME]);
-  return collectSmallFiles(path, own, new Set(["README.md"]));
 }
 
 interface Written {

@@ -88,7 +88,7 @@ export function adapter(rank) {
   });
 }
 
-function make(folder, write) {
+export function make(folder, write) {
   if (existsSync(join(folder, "done"))) return folder;
   mkdirSync(folder, { recursive: true });
   console.log(`making ${folder}`);

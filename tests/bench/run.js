@@ -10,6 +10,7 @@ const BENCHES = {
   merge: () => import("./merge.js"),
   peft: () => import("./peft.js"),
   rescale: () => import("./rescale.js"),
+  resize: () => import("./resize.js"),
   startup: () => import("./startup.js"),
 };
 

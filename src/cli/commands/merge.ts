@@ -15,10 +15,10 @@ import {
   engineOption,
   expertOrderOption,
   type OutputOptions,
-  parseCount,
   parsePart,
   parseSize,
   parseWeightedAdapter,
+  workersOption,
 } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
@@ -62,7 +62,7 @@ export function addMergeCommand(program: Command, io: Io): void {
         .default("keep"),
     )
     .option("--max-shard-size <size>", "deal the tensors into files of this size, e.g. 5GB", parseSize)
-    .option("--workers <n>", "threads (default: one a core, at most 8)", parseCount)
+    .addOption(workersOption())
     .option("--part <i/n>", "make only the i-th of n parts, to be joined by --finish", parsePart)
     .option("--finish", "join the parts that --part made")
     .option("--verify", "recompute the output from the files and fail on a difference")

@@ -8,6 +8,7 @@ import type { RescaleOptions } from "../../rescale/options.ts";
 import type { RescaledModule, RescaleReport } from "../../rescale/report.ts";
 import { formatBytes, formatCount, formatSeconds, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
+import { formatChange, formatNumber, groupModules } from "../module-groups.ts";
 import { addOutputOptions, expertOrderOption, type OutputOptions, parseAlpha } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
@@ -97,29 +98,16 @@ const INEXACT = {
 
 /** Modules that differ in nothing but the layer's number share a row. */
 function moduleTable(modules: readonly RescaledModule[]): string {
-  const groups = new Map<string, { readonly row: readonly string[]; count: number }>();
   const folds = modules.some(({ factor }) => factor !== 1);
-  for (const { name, rank, rankAfter, alphaBefore, alphaAfter, scaleBefore, scaleAfter, factor } of modules) {
-    const row = [
-      change(rank, rankAfter),
-      change(alphaBefore, alphaAfter),
-      change(scaleBefore, scaleAfter),
+  const groups = groupModules(
+    modules,
+    ({ rank, rankAfter, alphaBefore, alphaAfter, scaleBefore, scaleAfter, factor }) => [
+      formatChange(rank, rankAfter),
+      formatChange(alphaBefore, alphaAfter),
+      formatChange(scaleBefore, scaleAfter),
       ...(folds ? [`× ${formatNumber(factor)}`] : []),
-      escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*"),
-    ];
-    const group = groups.get(row.join("\n")) ?? { row, count: 0 };
-    group.count++;
-    groups.set(row.join("\n"), group);
-  }
-  const rows = [...groups.values()].map(({ row, count }) => [String(count), ...row]);
+    ],
+  );
   const head = ["modules", "rank", "alpha", "scale", ...(folds ? ["lora_B"] : []), "name"];
-  return formatTable([head, ...rows]);
-}
-
-function change(before: number, after: number): string {
-  return `${formatNumber(before)} → ${formatNumber(after)}`;
-}
-
-function formatNumber(value: number): string {
-  return String(Number(value.toPrecision(6)));
+  return formatTable([head, ...groups.map(({ count, cells, name }) => [String(count), ...cells, name])]);
 }

@@ -66,10 +66,7 @@ function describeTraining(io: Io, report: TrainReport): string {
   const { result } = report;
   const rows = [
     ["base", escapeText(report.base)],
-    [
-      "data",
-      `${formatCount(report.data.kept)} rows of ${escapeText(report.data.path)}, ${formatCount(report.data.scored)} scored tokens`,
-    ],
+    ["data", `${formatCount(report.rows)} rows of ${escapeText(report.data)}`],
     ["adapter", `${report.method}, scale = ${FORMULAS[report.convention]}`],
     [
       "trained",

@@ -6,9 +6,9 @@
  * of every wanted vector is below 1e-10 of the largest eigenvalue. Deterministic: the start is drawn from a fixed seed.
  */
 
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { fillNormal, philoxKey } from "../random.ts";
-import { multiply, multiplyTransposed } from "./products.ts";
+import { axpy, dot, multiply, multiplyTransposed } from "./products.ts";
+import { symmetricEigen } from "./symmetric-eigen.ts";
 
 /** Vectors that join the basis at once: as many as the products work on together, and a guard for equal singular values. */
 const BLOCK = 8;
@@ -92,12 +92,12 @@ class Basis {
     });
   }
 
-  /** Rows [count, length]: the first `count` columns of coefficients [size, size] as combinations of the vectors. */
-  combine(coefficients: Matrix, count: number): Float64Array {
+  /** Rows [count, length]: the vectors combined by the first `count` of the coefficients. */
+  combine(coefficients: readonly Float64Array[], count: number): Float64Array {
     const out = new Float64Array(count * this.#length);
-    for (let index = 0; index < count; index++) {
+    for (const [index, own] of coefficients.slice(0, count).entries()) {
       const target = out.subarray(index * this.#length, (index + 1) * this.#length);
-      for (const [at, vector] of this.#vectors.entries()) axpy(coefficients.get(at, index), vector, target);
+      for (const [at, vector] of this.#vectors.entries()) axpy(own[at] ?? 0, vector, target);
     }
     return out;
   }
@@ -123,26 +123,24 @@ class Basis {
 interface Ritz {
   /** Descending. */
   readonly values: readonly number[];
-  /** Columns, in the order of the values. */
-  readonly vectors: Matrix;
+  /** In the order of the values. */
+  readonly vectors: readonly Float64Array[];
 }
 
 /** Eigenpairs of the projected WᵀW, whose lower triangle is `gram`. */
 function ritzVectors(gram: readonly (readonly number[])[], size: number): Ritz {
-  const matrix = Matrix.zeros(size, size);
+  const matrix = new Float64Array(size * size);
   for (const [row, entries] of gram.entries()) {
     for (const [column, value] of entries.entries()) {
-      matrix.set(row, column, value);
-      matrix.set(column, row, value);
+      matrix[row * size + column] = value;
+      matrix[column * size + row] = value;
     }
   }
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
-  const order = Array.from({ length: size }, (_, index) => index).sort(
-    (a, b) => (realEigenvalues[b] ?? 0) - (realEigenvalues[a] ?? 0),
-  );
+  const { values, vectors } = symmetricEigen(matrix, size);
+  const order = Array.from(values.keys()).sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0));
   return {
-    values: order.map((index) => realEigenvalues[index] ?? 0),
-    vectors: eigenvectorMatrix.subMatrixColumn(order),
+    values: order.map((index) => values[index] ?? 0),
+    vectors: order.map((index) => vectors.subarray(index * size, (index + 1) * size)),
   };
 }
 
@@ -151,7 +149,7 @@ function isConverged({ values, vectors }: Ritz, rest: readonly Float64Array[], c
   const limit = TOLERANCE * (values[0] ?? 0);
   for (let index = 0; index < count; index++) {
     const residual = new Float64Array(rest[0]?.length ?? 0);
-    for (const [at, vector] of rest.entries()) axpy(vectors.get(size - rest.length + at, index), vector, residual);
+    for (const [at, vector] of rest.entries()) axpy(vectors[index]?.[size - rest.length + at] ?? 0, vector, residual);
     if (Math.sqrt(dot(residual, residual)) > limit) return false;
   }
   return true;
@@ -161,22 +159,4 @@ function flatten(vectors: readonly Float64Array[], length: number): Float64Array
   const out = new Float64Array(vectors.length * length);
   for (const [index, vector] of vectors.entries()) out.set(vector, index * length);
   return out;
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  let index = 0;
-  for (; index + 3 < a.length; index += 4) {
-    s0 += (a[index] ?? 0) * (b[index] ?? 0);
-    s1 += (a[index + 1] ?? 0) * (b[index + 1] ?? 0);
-    s2 += (a[index + 2] ?? 0) * (b[index + 2] ?? 0);
-    s3 += (a[index + 3] ?? 0) * (b[index + 3] ?? 0);
-  }
-  for (; index < a.length; index++) s0 += (a[index] ?? 0) * (b[index] ?? 0);
-  return s0 + s1 + (s2 + s3);
-}
-
-/** y += factor · x */
-function axpy(factor: number, x: Float64Array, y: Float64Array): void {
-  for (let index = 0; index < x.length; index++) y[index] = (y[index] ?? 0) + factor * (x[index] ?? 0);
 }

@@ -69,3 +69,22 @@ export function transpose(a: Float64Array, rows: number, columns: number): Float
   }
   return out;
 }
+
+/** aᵀ · b, in four sums. */
+export function dot(a: Float64Array, b: Float64Array): number {
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  let index = 0;
+  for (; index + 3 < a.length; index += 4) {
+    s0 += (a[index] ?? 0) * (b[index] ?? 0);
+    s1 += (a[index + 1] ?? 0) * (b[index + 1] ?? 0);
+    s2 += (a[index + 2] ?? 0) * (b[index + 2] ?? 0);
+    s3 += (a[index + 3] ?? 0) * (b[index + 3] ?? 0);
+  }
+  for (; index < a.length; index++) s0 += (a[index] ?? 0) * (b[index] ?? 0);
+  return s0 + s1 + (s2 + s3);
+}
+
+/** y += factor · x */
+export function axpy(factor: number, x: Float64Array, y: Float64Array): void {
+  for (let index = 0; index < x.length; index++) y[index] = (y[index] ?? 0) + factor * (x[index] ?? 0);
+}

@@ -1,0 +1,88 @@
+/**
+ * `lora-tool resize`: flags → options of the library → its report in words.
+ */
+
+import type { Command } from "commander";
+import { escapeText } from "../../core/text.ts";
+import type { ResizeOptions } from "../../rescale/resize/options.ts";
+import type { ResizeReport } from "../../rescale/resize/report.ts";
+import { formatBytes, formatSeconds, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
+import {
+  addOutputOptions,
+  expertOrderOption,
+  factorDtypeOption,
+  type OutputOptions,
+  parseCount,
+  parseShare,
+  workersOption,
+} from "../options.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool resize ./adapter --rank 16 -o ./small
+  $ lora-tool resize ./adapter --energy 0.99 -o ./lean
+  $ lora-tool resize ./adapter --energy 0.99 --rank 64 -o ./lean-at-most-64
+  $ lora-tool resize ./adapter --rank 8 -o ./small --dry-run
+`;
+
+interface ResizeFlags extends OutputOptions {
+  readonly rank?: number;
+  readonly energy?: number;
+  readonly dtype: NonNullable<ResizeOptions["dtype"]>;
+  readonly workers?: number;
+  readonly expertOrder?: NonNullable<ResizeOptions["expertOrder"]>;
+}
+
+export function addResizeCommand(program: Command, io: Io): void {
+  const command = program
+    .command("resize")
+    .summary("same adapter, lower rank: the best approximation of each delta")
+    .description(
+      "Writes a PEFT folder whose deltas are the best approximations of a lower rank, by singular value decomposition. " +
+        "Convention and scales stay; alpha follows from them.",
+    )
+    .argument("<adapter>", "adapter with factors: PEFT, MLX or diffusers folder, .safetensors or GGUF file");
+  addOutputOptions(command)
+    .option("--rank <r>", "rank of every module; with --energy the highest", parseCount)
+    .option("--energy <share>", "share of each delta's squared norm to keep, by the smallest rank for it", parseShare)
+    .addOption(factorDtypeOption())
+    .addOption(workersOption())
+    .addOption(expertOrderOption())
+    .addHelpText("after", EXAMPLES)
+    .action(async (adapter: string, flags: ResizeFlags) => {
+      const { resize } = await import("../../rescale/resize/resize.ts");
+      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const { json, quiet, ...options } = flags;
+      const { signal } = io;
+      const report = await resize({ ...options, adapter, signal, onProgress: bar.onProgress }).finally(bar.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeResize(io, report));
+    });
+}
+
+/** The report in words. */
+function describeResize(io: Io, report: ResizeReport): string {
+  const { modules, result } = report;
+  const table = groupModules(modules, () => []).map(({ count, name, rows }) => [
+    String(count),
+    `${formatRange(rows.map((row) => row.rankBefore))} → ${formatRange(rows.map((row) => row.rank))}`,
+    formatRange(rows.map((row) => row.alpha)),
+    formatRange(rows.map((row) => row.scale)),
+    formatErrors(rows.map((row) => row.error)),
+    name,
+  ]);
+  const facts = [
+    ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
+    ["error", `${formatErrors([report.error])} of the deltas' norm`],
+  ];
+  if (result !== undefined) {
+    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
+    facts.push(["wrote", `${escapeText(report.out)}, ${written}`]);
+  }
+  const head = ["modules", "rank", "alpha", "scale", "error", "name"];
+  return `${formatTable([head, ...table])}\n${formatTable(facts.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]))}`;
+}

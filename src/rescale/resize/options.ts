@@ -1,0 +1,53 @@
+/**
+ * What a caller may ask of `resize`.
+ */
+
+import { EXPERT_ORDERS, type ExpertOrder } from "../../adapters/adapter.ts";
+import { FACTOR_DTYPES, type FactorDtypeWish } from "../../adapters/low-rank/factor-dtype.ts";
+import { UsageError } from "../../core/errors.ts";
+import type { PoolOptions } from "../../engine/worker-pool.ts";
+
+export interface ResizeOptions extends Omit<PoolOptions, "device"> {
+  /** An adapter of any layout whose deltas are products of two factors. */
+  readonly adapter: string;
+  /** The folder to write. */
+  readonly out: string;
+  /** Of every module; with `energy` the most that a module may have. */
+  readonly rank?: number | undefined;
+  /** Share of each delta's squared Frobenius norm to keep: each module gets the smallest rank for it. */
+  readonly energy?: number | undefined;
+  /** Of the factors; `keep`: as the adapter has them. */
+  readonly dtype?: FactorDtypeWish | undefined;
+  /** Order of the stacked experts in `up`, where the adapter was not made by PEFT. */
+  readonly expertOrder?: ExpertOrder | undefined;
+  readonly overwrite?: boolean | undefined;
+  /** Decompose and report, write nothing. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** @throws {UsageError} naming the option that is wrong or missing */
+export function assertOptions({ rank, energy, dtype = "keep", expertOrder, out }: ResizeOptions): void {
+  assertRankTarget({ rank, energy });
+  if (!FACTOR_DTYPES.includes(dtype)) {
+    throw new UsageError(`expected dtype ${FACTOR_DTYPES.join(", ")}, got ${String(dtype)}`);
+  }
+  if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
+    throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
+  }
+  if (out.endsWith(".safetensors")) {
+    throw new UsageError("expected a folder: rank, alpha and convention stand in adapter_config.json", {
+      subject: out,
+    });
+  }
+}
+
+/** @throws {UsageError} when neither is given or one is out of range */
+export function assertRankTarget({ rank, energy }: Pick<ResizeOptions, "rank" | "energy">): void {
+  if (rank === undefined && energy === undefined) throw new UsageError("expected a rank or an energy to keep");
+  if (rank !== undefined && !(Number.isSafeInteger(rank) && rank >= 1)) {
+    throw new UsageError(`expected a rank from 1 on, got ${rank}`);
+  }
+  if (energy !== undefined && !(energy > 0 && energy <= 1)) {
+    throw new UsageError(`expected an energy above 0 and up to 1, got ${energy}`);
+  }
+}

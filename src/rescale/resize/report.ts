@@ -1,0 +1,72 @@
+/**
+ * What `resize` tells its caller: the object that `--json` prints and that the command line words.
+ */
+
+import type { Adapter, AdapterModule, Convention, LayerKind } from "../../adapters/adapter.ts";
+import type { CutResult } from "../../adapters/low-rank/cut-job.ts";
+
+export interface ResizedModule {
+  readonly name: string;
+  readonly kind: LayerKind;
+  /** Of one expert for stacked experts. */
+  readonly rankBefore: number;
+  readonly rank: number;
+  readonly alpha: number;
+  /** What a reader computes from the new settings: the same as before. */
+  readonly scale: number;
+  /** ‖new delta − delta‖ / ‖delta‖, Frobenius norms, the rounding to the dtype counted; 0 for a delta of zero. */
+  readonly error: number;
+}
+
+export interface ResizeReport {
+  readonly out: string;
+  readonly adapter: string;
+  /** `LoRA`, `DoRA` … */
+  readonly method: string;
+  readonly convention: Convention;
+  readonly modules: readonly ResizedModule[];
+  /** The same as of one module, over all that were cut. */
+  readonly error: number;
+  readonly warnings: readonly string[];
+  /** The rest is there once something was written. */
+  readonly result?: {
+    readonly bytes: number;
+    readonly seconds: number;
+    readonly files: readonly string[];
+  };
+}
+
+/** Module and parameter, as reports and errors name it. */
+export function fullName({ name, parameter }: AdapterModule): string {
+  return parameter === undefined ? name : `${name}.${parameter}`;
+}
+
+/**
+ * The rows of the report.
+ *
+ * @param after the adapter as a reader sees it
+ * @param results `undefined` for modules that stay as they are
+ */
+export function describeModules(
+  before: readonly AdapterModule[],
+  after: Adapter,
+  results: readonly (CutResult | undefined)[],
+): ResizedModule[] {
+  const read = new Map(after.modules.map((module) => [fullName(module), module]));
+  return before.map((module, index) => {
+    const name = fullName(module);
+    const { rank = 0, alpha = Number.NaN, scale = Number.NaN } = read.get(name) ?? {};
+    return { name, kind: module.kind, rankBefore: module.rank, rank, alpha, scale, error: errorOf([results[index]]) };
+  });
+}
+
+/** Relative error of several modules together; `scales` weigh them. */
+export function errorOf(results: readonly (CutResult | undefined)[], scales?: readonly number[]): number {
+  let [size, wrong] = [0, 0];
+  for (const [index, result] of results.entries()) {
+    const weight = (scales?.[index] ?? 1) ** 2;
+    size += weight * (result?.size ?? 0);
+    wrong += weight * ((result?.lost ?? 0) + (result?.rounded ?? 0));
+  }
+  return size === 0 ? 0 : Math.sqrt(wrong / size);
+}

@@ -1,0 +1,10 @@
+/** Runs one resize in a process of its own and prints how long it took and its peak memory. */
+
+import { resize } from "lora-tool";
+
+const [adapter, out, rank] = process.argv.slice(2);
+const started = performance.now();
+const report = await resize({ adapter, out, rank: Number(rank) });
+const seconds = (performance.now() - started) / 1000;
+// Linux counts in kilobytes.
+console.log(JSON.stringify({ seconds, peakBytes: process.resourceUsage().maxRSS * 1024, error: report.error }));
