@@ -73,6 +73,13 @@ export class NodeBuilder {
     return this.#constant(`i64 ${values}`, "i64", [values.length], BigInt64Array.from(values, BigInt));
   }
 
+  /** A constant of f32 under a name of its own. */
+  table(values: Float32Array, shape: Shape): Value {
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const source = { kind: "memory", bytes } as const;
+    return this.initialiser({ name: this.#freshName("table"), dtype: "f32", shape, byteLength: bytes.length, source });
+  }
+
   /** A short list of f32. */
   floats(values: Float32Array): Value {
     return this.#constant(`f32 list ${values}`, "f32", [values.length], values);

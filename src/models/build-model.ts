@@ -28,6 +28,8 @@ export interface ModelInputs {
 
 export interface BuildOptions {
   readonly adapt?: AdaptLayer;
+  /** What no position id reaches, where it is known: rotations are then looked up, not computed. */
+  readonly positionLimit?: number;
 }
 
 export interface BuiltModel {
@@ -46,11 +48,11 @@ export function buildModel(
   model: ModelDescription,
   weights: WeightLookup,
   { inputIds, positionIds, segmentIds }: ModelInputs,
-  { adapt }: BuildOptions = {},
+  { adapt, positionLimit }: BuildOptions = {},
 ): BuiltModel {
   const layers = new LayerBuilder(g, weights, adapt);
   const sizes = g.shape(inputIds);
-  const positions = g.cast(positionIds, "f32");
+  const positions = { ids: positionIds, limit: positionLimit };
   const rotations = new Map<RopeDescription, Rotation>();
   const masks = new Map<number | undefined, Value>();
 

@@ -10,13 +10,15 @@ import { selectSaved } from "./adapter/saved-modules.ts";
 import { type SelectedModule, selectModules } from "./adapter/select-modules.ts";
 import type { Base } from "./base/base.ts";
 import { openModelBase } from "./base/model-base.ts";
-import type { Sequence } from "./data/batch.ts";
 import { Batches } from "./data/batches.ts";
+import { type Dataset, openDataset } from "./data/open-dataset.ts";
 import type { TrainOptions } from "./options.ts";
 import type { TrainReport } from "./report.ts";
-import { readTokenRows } from "./rows.ts";
 import { Windows } from "./run/windows.ts";
 import { resolveSettings, type TrainSettings } from "./settings.ts";
+
+/** Rows that a dry run shows. */
+const PREVIEWS = 3;
 
 export interface TrainPlan {
   readonly settings: TrainSettings;
@@ -25,8 +27,8 @@ export interface TrainPlan {
   readonly modules: readonly SelectedModule[];
   /** Weights of the base that are trained whole, with the module of each. */
   readonly saved: ReadonlyMap<string, string>;
-  readonly rows: readonly Sequence[];
-  readonly evalRows: readonly Sequence[];
+  readonly data: Dataset;
+  readonly evalData: Dataset | undefined;
   readonly windows: Windows;
   readonly totalSteps: number;
   readonly report: TrainReport;
@@ -39,18 +41,27 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const modules = selectModules(base.layers, settings.adapter);
   const saved = selectSaved(base, settings.adapter.modulesToSave);
   const maxLength = Math.min(settings.run.maxLength, base.maxLength);
-  const rows = readTokenRows(options.data, base.vocabulary, maxLength);
-  const evalRows = options.evalData === undefined ? [] : readTokenRows(options.evalData, base.vocabulary, maxLength);
+  const open = (path: string, previews: number) =>
+    openDataset({
+      path,
+      previews,
+      maxLength,
+      vocabulary: base.vocabulary,
+      tokenizerFolder: base.tokenizerFolder,
+      signal: options.signal,
+    });
+  const data = await open(options.data, options.dryRun ? PREVIEWS : 0);
+  const evalData = options.evalData === undefined ? undefined : await open(options.evalData, 0);
   const { batchSize, seed, shuffle, packing, gradAccum } = settings.run;
-  const batches = new Batches(rows, { batchSize, seed, shuffle, packTo: packing ? maxLength : undefined });
+  const batches = new Batches(data.sequences, { batchSize, seed, shuffle, packTo: packing ? maxLength : undefined });
   const windows = new Windows(batches, gradAccum);
   const totalSteps = settings.run.steps ?? Math.ceil(settings.run.epochs * windows.stepsPerEpoch);
-  const plan = { settings, base, initial, modules, saved, rows, evalRows, windows, totalSteps };
+  const plan = { settings, base, initial, modules, saved, data, evalData, windows, totalSteps };
   return { ...plan, report: describePlan(options, plan) };
 }
 
 function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): TrainReport {
-  const { settings, base, modules, saved, rows, evalRows, windows, totalSteps } = plan;
+  const { settings, base, modules, saved, data, evalData, windows, totalSteps } = plan;
   const { convention, dora } = settings.adapter;
   const reports = modules.map((selected) => {
     const shapes = partShapes(selected);
@@ -63,18 +74,22 @@ function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): T
   return {
     out: options.out,
     base: options.base,
-    data: options.data,
+    data: data.summary,
+    evalData: evalData?.summary,
     convention,
     method: `${convention === "rslora" ? "rsLoRA" : "LoRA"}${dora ? " (DoRA)" : ""}`,
     modules: reports,
     savedWeights: [...saved.keys()],
     trainable: reports.reduce((sum, { parameters }) => sum + parameters, 0) + elementsOf(saved.keys()),
     baseElements: elementsOf(base.weights.keys()),
-    rows: rows.length,
-    evalRows: evalRows.length,
     stepsPerEpoch: windows.stepsPerEpoch,
     totalSteps,
-    warnings: [...base.warnings, ...planWarnings(settings)],
+    warnings: [
+      ...base.warnings,
+      ...data.summary.warnings,
+      ...(evalData?.summary.warnings ?? []),
+      ...planWarnings(settings),
+    ],
   };
 }
 

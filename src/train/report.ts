@@ -4,6 +4,7 @@
 
 import type { Convention } from "../adapters/adapter.ts";
 import type { DeviceInfo } from "../engine/device.ts";
+import type { DataSummary } from "./data/prepare.ts";
 
 export interface TrainedModuleReport {
   readonly name: string;
@@ -34,7 +35,8 @@ export interface TrainResult {
 export interface TrainReport {
   readonly out: string;
   readonly base: string;
-  readonly data: string;
+  readonly data: DataSummary;
+  readonly evalData: DataSummary | undefined;
   readonly convention: Convention;
   readonly method: string;
   readonly modules: readonly TrainedModuleReport[];
@@ -43,8 +45,6 @@ export interface TrainReport {
   readonly trainable: number;
   /** Elements of the base. */
   readonly baseElements: number;
-  readonly rows: number;
-  readonly evalRows: number;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
   readonly warnings: readonly string[];

@@ -5,6 +5,7 @@
 import { openEngine } from "../engine/engine.ts";
 import { planTrainedAdapter } from "./adapter/adapter-content.ts";
 import { createTrainedSet, type TrainedSet } from "./adapter/trained-tensors.ts";
+import type { Batch } from "./data/batch.ts";
 import { Batches } from "./data/batches.ts";
 import { createSchedule } from "./optimise/schedule.ts";
 import type { TrainOptions } from "./options.ts";
@@ -137,10 +138,10 @@ async function run(
   }
 }
 
-function evalBatches({ evalRows, settings }: TrainPlan): ReturnType<Batches["batch"]>[] {
-  if (evalRows.length === 0) return [];
+function evalBatches({ evalData, settings }: TrainPlan): Batch[] {
+  if (evalData === undefined) return [];
   const { batchSize, seed } = settings.run;
-  const batches = new Batches(evalRows, { batchSize, seed, shuffle: false });
+  const batches = new Batches(evalData.sequences, { batchSize, seed, shuffle: false });
   return Array.from({ length: batches.perEpoch }, (_, index) => batches.batch(0, index));
 }
 

@@ -15,9 +15,14 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 describe.each(LOGIT_CASES)("%s", (name) => {
-  it("has transformers' logits to 1e-4, with padding left and right", async () => {
-    const fixture = openLogitsFixture(name);
-    const { graph } = await buildFixture(fixture.folder, ...fixture.shape);
+  const fixture = openLogitsFixture(name);
+  const [, length] = fixture.shape;
+
+  it.each([
+    ["computed", {}],
+    ["looked up", { positionLimit: length }],
+  ])("has transformers' logits to 1e-4, with padding left and right and rotations %s", async (_, options) => {
+    const { graph } = await buildFixture(fixture.folder, ...fixture.shape, options);
     const program = await engine.compile(graph);
     const feed = (data: BigInt64Array): EngineTensor => ({ dtype: "i64", shape: fixture.shape, data });
     const feeds = new Map([

@@ -66,7 +66,10 @@ function describeTraining(io: Io, report: TrainReport): string {
   const { result } = report;
   const rows = [
     ["base", escapeText(report.base)],
-    ["data", `${formatCount(report.rows)} rows of ${escapeText(report.data)}`],
+    [
+      "data",
+      `${formatCount(report.data.kept)} rows of ${escapeText(report.data.path)}, ${formatCount(report.data.scored)} scored tokens`,
+    ],
     ["adapter", `${report.method}, scale = ${FORMULAS[report.convention]}`],
     [
       "trained",

@@ -14,13 +14,44 @@ export interface Rotation {
   readonly sin: Value;
 }
 
-/** @param positions f32 [b, s] */
-export function buildRotation(g: GraphBuilder, rope: RopeDescription, positions: Value): Rotation {
+export interface Positions {
+  /** i64 [b, s] */
+  readonly ids: Value;
+  /** Every id is below this; `undefined` where that is not known. */
+  readonly limit: number | undefined;
+}
+
+/** Looked up where the positions have a limit and the frequencies do not depend on them, else computed. */
+export function buildRotation(g: GraphBuilder, rope: RopeDescription, positions: Positions): Rotation {
   const { scaling, size } = rope;
-  const angles = g.unsqueeze(g.mul(g.unsqueeze(positions, [2]), frequencies(g, rope, positions)), [2]);
   const factor = scaling.kind === "yarn" || scaling.kind === "longrope" ? scaling.attentionFactor : 1;
+  const { limit } = positions;
+  const isFixed = scaling.kind !== "longrope" && (scaling.kind !== "dynamic" || (limit ?? 0) <= scaling.maxPositions);
+  if (limit !== undefined && isFixed) return lookUpRotation(g, rope, positions.ids, { limit, factor });
+  const numbers = g.cast(positions.ids, "f32");
+  const angles = g.unsqueeze(g.mul(g.unsqueeze(numbers, [2]), frequencies(g, rope, numbers)), [2]);
   const multiplied = (value: Value) => (factor === 1 ? value : g.mul(value, g.scalar(factor)));
   return { size, cos: multiplied(g.cos(angles)), sin: multiplied(g.sin(angles)) };
+}
+
+/** GPUs compute cos and sin to 2⁻¹¹ at worst (WGSL's accuracy); tables made here are exact everywhere. */
+function lookUpRotation(
+  g: GraphBuilder,
+  rope: RopeDescription,
+  ids: Value,
+  { limit, factor }: { readonly limit: number; readonly factor: number },
+): Rotation {
+  const used = ropeFrequencies(rope, false);
+  const table = (f: (angle: number) => number): Value => {
+    const values = new Float32Array(limit * used.length);
+    for (let at = 0; at < values.length; at++) {
+      // The angle is f32 in PyTorch.
+      const angle = Math.fround(Math.floor(at / used.length) * (used[at % used.length] ?? 0));
+      values[at] = factor * Math.fround(f(angle));
+    }
+    return g.unsqueeze(g.gather(g.table(values, [limit, used.length]), ids, 0), [2]);
+  };
+  return { size: rope.size, cos: table(Math.cos), sin: table(Math.sin) };
 }
 
 /** [size / 2], or [1, 1, size / 2] where they depend on the largest position of the batch. */

@@ -34,6 +34,8 @@ export interface Base {
   /** The longest sequence that it has positions for. */
   readonly maxLength: number;
   readonly forward: (g: GraphBuilder, inputs: TokenInputs, adapt: AdaptLayer) => Forward;
+  /** Where its tokenizer lies; `undefined`: nowhere. */
+  readonly tokenizerFolder: string | undefined;
   /** config.json, where there is one. */
   readonly config: JsonObject | undefined;
   readonly files: readonly FileIdentity[];

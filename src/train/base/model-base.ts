@@ -2,7 +2,7 @@
  * A base from a Hugging Face folder or weights file: described by its config.json, its weights widened to f32 in memory.
  */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { MatrixLoader } from "../../adapters/load-matrix.ts";
 import { createKernels } from "../../core/cast/kernels.ts";
 import { UnsupportedError } from "../../core/errors.ts";
@@ -49,9 +49,13 @@ export async function openModelBase(path: string): Promise<Base> {
     vocabulary: description.vocabulary,
     maxLength: description.maxPositions,
     forward: (g, inputs, adapt) => {
-      const { hidden, project } = buildModel(g, description, current, inputs, { adapt });
+      const { hidden, project } = buildModel(g, description, current, inputs, {
+        adapt,
+        positionLimit: inputs.positionIds.shape[1] ?? 0,
+      });
       return { hidden, project };
     },
+    tokenizerFolder: model.kind === "folder" ? path : dirname(path),
     config: model.config,
     files: model.store.files,
     warnings: model.store.warnings,

@@ -7,6 +7,7 @@ import { MismatchError } from "../../core/errors.ts";
 import { escapeText } from "../../core/text.ts";
 import type { Base } from "../base/base.ts";
 import type { Sequence } from "../data/batch.ts";
+import type { Dataset } from "../data/open-dataset.ts";
 import type { TrainSettings } from "../settings.ts";
 import type { Fingerprint } from "./run-state.ts";
 
@@ -15,14 +16,14 @@ export interface FingerprintInputs {
   readonly totalSteps: number;
   /** Loaded, before an initialisation changes it. */
   readonly base: Base;
-  readonly rows: readonly Sequence[];
-  readonly evalRows: readonly Sequence[];
+  readonly data: Dataset;
+  readonly evalData: Dataset | undefined;
 }
 
 /** Settings that change how a run is stored or shown, not what it computes. */
 const FREE: ReadonlySet<string> = new Set(["saveEvery", "keepCheckpoints", "logEvery", "epochs", "steps"]);
 
-export function fingerprintOf({ settings, totalSteps, base, rows, evalRows }: FingerprintInputs): Fingerprint {
+export function fingerprintOf({ settings, totalSteps, base, data, evalData }: FingerprintInputs): Fingerprint {
   const named = Object.entries({ ...settings.adapter, ...settings.optimiser, ...settings.run })
     .filter(([name, value]) => !FREE.has(name) && value !== undefined)
     .map(([name, value]) => [name, inWords(value)] as const);
@@ -30,8 +31,8 @@ export function fingerprintOf({ settings, totalSteps, base, rows, evalRows }: Fi
     ...Object.fromEntries(named),
     totalSteps: String(totalSteps),
     base: hashBase(base),
-    data: hashRows(rows),
-    evalData: evalRows.length === 0 ? "none" : hashRows(evalRows),
+    data: hashRows(data.sequences),
+    evalData: evalData === undefined ? "none" : hashRows(evalData.sequences),
   };
 }
 
