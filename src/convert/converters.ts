@@ -2,7 +2,9 @@
  * What `convert` can write, and what writes it.
  */
 
+import { diffusersWriter } from "../adapters/layouts/diffusers/write.ts";
 import { ggufWriter } from "../adapters/layouts/gguf/write.ts";
+import { kohyaWriter } from "../adapters/layouts/kohya/write.ts";
 import { mlxWriter } from "../adapters/layouts/mlx/write.ts";
 import { peftWriter } from "../adapters/layouts/peft/write.ts";
 import { convertAdapter } from "./convert-adapter.ts";
@@ -11,7 +13,10 @@ import type { ConvertOptions, ConvertTarget } from "./options.ts";
 import type { ConvertReport } from "./report.ts";
 
 export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Promise<ConvertReport>> = {
+  diffusers: (options) =>
+    convertAdapter(options, { layout: "diffusers", format: "safetensors", plan: diffusersWriter }),
   gguf: (options) => convertAdapter(options, { layout: "gguf", format: "gguf", plan: ggufWriter }),
+  kohya: (options) => convertAdapter(options, { layout: "kohya", format: "safetensors", plan: kohyaWriter }),
   mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),
   onnx: convertToOnnx,
   peft: (options) => convertAdapter(options, { layout: "peft", format: undefined, plan: peftWriter }),

@@ -9,15 +9,17 @@ import { Misfit } from "../adapters/resolve/report.ts";
 import { restoreHeads } from "../adapters/resolve/rotary-heads.ts";
 import { MismatchError } from "../core/errors.ts";
 import { quote } from "../core/text.ts";
+import { withPipelineNames } from "./pipeline-modules.ts";
 
 /** @throws {MismatchError} ADAPTER_MISMATCH naming the modules that need a base, or another one */
 export function prepareAdapter(
   adapter: Adapter,
-  { baseConfig }: WriteContext,
+  { base, baseConfig }: WriteContext,
   expertOrder: ExpertOrder | undefined,
 ): Adapter {
+  const named = withPipelineNames(adapter, base);
   const problems: string[] = [];
-  const modules = adapter.modules.flatMap((module) => {
+  const modules = named.modules.flatMap((module) => {
     try {
       return [restoreHeads(withOrder(module, expertOrder), baseConfig)];
     } catch (error) {
@@ -33,7 +35,7 @@ export function prepareAdapter(
     });
   }
   const keepsTie = adapter.keepsTie && (baseConfig === undefined || saysTied(baseConfig));
-  return { ...adapter, modules, keepsTie };
+  return { ...named, modules, keepsTie };
 }
 
 function withOrder(module: AdapterModule, order: ExpertOrder | undefined): AdapterModule {

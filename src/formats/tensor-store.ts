@@ -39,6 +39,23 @@ export function placeOf({ name, source }: TensorData): Pick<ErrorDetails, "subje
   return { subject: name, ...(source.kind === "file" && { file: source.path }) };
 }
 
+/** `count` elements of the first dimension from `start` on, where they lie. */
+export function sliceTensor(tensor: TensorData, start: number, count: number): TensorData {
+  const { shape, source } = tensor;
+  const [rows = 0, ...rest] = shape;
+  const rowBytes = rows === 0 ? 0 : tensor.byteLength / rows;
+  const [from, byteLength] = [start * rowBytes, count * rowBytes];
+  return {
+    ...tensor,
+    shape: [count, ...rest],
+    byteLength,
+    source:
+      source.kind === "file"
+        ? { ...source, offset: source.offset + from }
+        : { ...source, bytes: source.bytes.subarray(from, from + byteLength) },
+  };
+}
+
 /** A file as it was when it was opened, to notice a change while the program runs. */
 export interface FileIdentity {
   readonly path: string;

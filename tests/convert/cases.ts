@@ -37,6 +37,14 @@ export function casesOf(layout: string): readonly Case[] {
   });
 }
 
+/** The case of that name, `<layout>/<name>`. */
+export function caseOf(name: string): Case {
+  const [layout = ""] = name.split("/");
+  const found = casesOf(layout).find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no case ${name}`);
+  return found;
+}
+
 /** Merges a converted adapter into the case's base and compares with what the original must give. */
 export async function expectSameMerge({ base, expected, config, expertOrder }: Case, adapter: string, out: string) {
   await merge({ base, adapters: [{ path: adapter }], out, workers: 1, expertOrder });

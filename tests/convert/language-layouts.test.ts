@@ -9,22 +9,13 @@ import { convert } from "lora-tool";
 import { describe, expect, test } from "vitest";
 import { errorOfBuilt } from "../support/errors.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { casesOf, expectSameMerge } from "./cases.ts";
-
-const cases = ["peft", "mlx", "gguf", "kohya", "diffusers"].flatMap((layout) => casesOf(layout));
-
-function caseOf(name: string) {
-  const found = cases.find((one) => one.name === name);
-  if (found === undefined) throw new Error(name);
-  return found;
-}
+import { caseOf, expectSameMerge } from "./cases.ts";
 
 /** Names of cases, and for each layout the name of what is written. */
 const CARRIED = {
   mlx: {
     out: "adapter",
     names: [
-      "peft/llama-lora",
       "peft/llama-patterns-layer10",
       "peft/llama-dora-rslora",
       "peft/llama-bf16-adapter-bf16",
@@ -46,13 +37,11 @@ const CARRIED = {
     names: [
       "peft/llama-lora",
       "peft/llama-rslora",
-      "peft/llama-patterns",
       "peft/llama-patterns-layer10",
       "peft/llama-f32-adapter-f16",
       "peft/llama-embedding",
       "peft/llava-text-adapter",
       "peft/gpt2-lora",
-      "peft/adalora",
       "mlx/lora",
       "gguf/llama",
       "gguf/llama-heads",
@@ -78,7 +67,7 @@ for (const [target, { out, names }] of Object.entries(CARRIED)) {
 
 const REFUSED: Record<keyof typeof CARRIED, readonly (readonly [name: string, reason: string])[]> = {
   mlx: [
-    ["peft/conv2d", '"conv_in": MLX has no place for adapted convolutions'],
+    ["peft/conv2d", "MLX is for language models, not for the unet of an image pipeline"],
     [
       "peft/embedding-dora",
       '"model.embed_tokens": MLX has no place for a DoRA magnitude for each output of embeddings',
@@ -92,14 +81,13 @@ const REFUSED: Record<keyof typeof CARRIED, readonly (readonly [name: string, re
     ["peft/mixtral-swapped", "may have inputs and outputs swapped"],
     ["peft/gpt-oss-experts", "the experts of this base have their inputs first"],
     ["peft/multihead-attention", 'MLX adapts layers, not the parameter "in_proj_weight"'],
-    ["kohya/loha", "MLX has no place for LoHa"],
+    ["peft/loha", "MLX has no place for LoHa"],
   ],
   gguf: [
     ["peft/llama-dora", "GGUF has no place for a DoRA magnitude"],
     ["peft/gpt-neox-head", "expected a base of type llama, mistral"],
     ["peft/tied-lm-head-lora", "lm_head"],
     ["peft/llava-older-names", '"multi_modal_projector.linear_1": has no such layer'],
-    ["kohya/lora", "needs the architecture and heads of the base"],
   ],
 };
 

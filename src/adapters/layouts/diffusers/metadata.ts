@@ -14,7 +14,7 @@ import { rankAndAlpha } from "../peft/module-reader.ts";
 import type { Problems } from "../peft/problems.ts";
 import { COMPONENTS } from "./keys.ts";
 
-const KEY = "lora_adapter_metadata";
+export const METADATA_KEY = "lora_adapter_metadata";
 
 /**
  * Settings by part of the pipeline; empty when the file has none.
@@ -22,7 +22,7 @@ const KEY = "lora_adapter_metadata";
  * @throws {FormatError | UnsupportedError} as for an adapter_config.json
  */
 export function readMetadata(store: TensorStore): ReadonlyMap<string, PeftConfig> {
-  const text = store.metadata.get(KEY);
+  const text = store.metadata.get(METADATA_KEY);
   if (text === undefined) return new Map();
   const values = parseJsonObject(new TextEncoder().encode(text), { file: store.path });
   const configs = new Map<string, PeftConfig>();
@@ -37,7 +37,7 @@ export function readMetadata(store: TensorStore): ReadonlyMap<string, PeftConfig
     if (config.type !== "LORA" || config.initialisation === "pissa" || config.initialisation === "olora") {
       throw new UnsupportedError("UNSUPPORTED_ADAPTER", `${config.type}, ${config.initialisation} is not read here`, {
         file: store.path,
-        subject: KEY,
+        subject: METADATA_KEY,
       });
     }
     configs.set(component, config);
@@ -55,12 +55,20 @@ export function withSettings(
 ): AdapterModule {
   const { rank, alpha } = rankAndAlpha(config, module.name.slice(component.length + 1));
   if (module.delta.kind !== "lora" || hasAlpha) {
-    problems.add("ADAPTER_MISMATCH", module.name, `expected LoRA without alphas beside ${KEY}, as diffusers does`);
+    problems.add(
+      "ADAPTER_MISMATCH",
+      module.name,
+      `expected LoRA without alphas beside ${METADATA_KEY}, as diffusers does`,
+    );
   } else if (rank !== module.rank) {
-    problems.add("RANK_MISMATCH", module.name, `expected rank ${rank} as in ${KEY}, got ${module.rank}`);
+    problems.add("RANK_MISMATCH", module.name, `expected rank ${rank} as in ${METADATA_KEY}, got ${module.rank}`);
   } else if (config.dora !== (module.magnitude !== undefined)) {
     const found = module.magnitude === undefined ? "no magnitude" : "a magnitude";
-    problems.add("ADAPTER_INCOMPLETE", module.name, `${KEY} says use_dora ${config.dora}, the file has ${found}`);
+    problems.add(
+      "ADAPTER_INCOMPLETE",
+      module.name,
+      `${METADATA_KEY} says use_dora ${config.dora}, the file has ${found}`,
+    );
   }
   return { ...module, alpha, scale: effectiveScale(config.convention, alpha, rank) };
 }

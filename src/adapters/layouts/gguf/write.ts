@@ -16,6 +16,7 @@ import { commonScale } from "../../output/common-scale.ts";
 import type { OutputTensor } from "../../output/output-tensor.ts";
 import { foldNotes } from "../fold-notes.ts";
 import type { LayoutWriter, WriteContext } from "../layout-writer.ts";
+import { languageModules } from "../pipeline-part.ts";
 import { expressibleModules } from "../written-modules.ts";
 import { GGUF_ARCHITECTURE_OF_TYPE, ggufModule, ggufTensor } from "./names.ts";
 import { factorTensors } from "./written-tensors.ts";
@@ -23,9 +24,10 @@ import { factorTensors } from "./written-tensors.ts";
 const TARGET = "GGUF";
 
 export const ggufWriter: LayoutWriter = (adapter, context) => {
+  const own = { ...adapter, modules: languageModules(adapter, TARGET) };
   const architecture = architectureOf(adapter, context);
   const modules = expressibleModules(
-    adapter,
+    own,
     { target: TARGET, deltas: ["lora"], kinds: ["linear", "embedding"], magnitudes: {}, bias: false },
     context,
   );

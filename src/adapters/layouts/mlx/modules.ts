@@ -4,9 +4,8 @@
  * `m`, the norms of the rows of the stored weight: one for each output, and one for each token of an embedding.
  */
 
-import { DTYPE_BITS } from "../../../core/dtype.ts";
 import { formatShape } from "../../../core/shape.ts";
-import type { TensorData } from "../../../formats/tensor-store.ts";
+import { sliceTensor, type TensorData } from "../../../formats/tensor-store.ts";
 import type { AdapterModule } from "../../adapter.ts";
 import { hasDimensions, hasLength, hasShape, requireFloat } from "../peft/factor-shapes.ts";
 import type { Problems } from "../peft/problems.ts";
@@ -88,19 +87,7 @@ function readExperts({ name, down, up, magnitude }: Parts, settings: MlxSettings
 
 /** Element `index` of the first dimension, where it lies. */
 function partOf(tensor: TensorData, index: number): TensorData {
-  const shape = tensor.shape.slice(1);
-  const byteLength = (shape.reduce((product, size) => product * size, 1) * DTYPE_BITS[tensor.dtype]) / 8;
-  const start = index * byteLength;
-  const { source } = tensor;
-  return {
-    ...tensor,
-    shape,
-    byteLength,
-    source:
-      source.kind === "file"
-        ? { ...source, offset: source.offset + start }
-        : { ...source, bytes: source.bytes.subarray(start, start + byteLength) },
-  };
+  return { ...sliceTensor(tensor, index, 1), shape: tensor.shape.slice(1) };
 }
 
 const SWITCH = /^(.*)\.switch_mlp\.(\w+)$/;

@@ -14,6 +14,7 @@ import type { AdapterModule } from "../../adapter.ts";
 import { commonScale } from "../../output/common-scale.ts";
 import { foldNotes } from "../fold-notes.ts";
 import type { LayoutWriter } from "../layout-writer.ts";
+import { languageModules } from "../pipeline-part.ts";
 import { takeExperts } from "../stacked-experts.ts";
 import { joinTiedEnds } from "../tied-ends.ts";
 import { expressibleModules } from "../written-modules.ts";
@@ -25,7 +26,7 @@ const METADATA: ReadonlyMap<string, string> = new Map([["format", "mlx"]]);
 
 export const mlxWriter: LayoutWriter = (adapter, context) => {
   const expressible = expressibleModules(
-    adapter,
+    { ...adapter, modules: languageModules(adapter, TARGET) },
     {
       target: TARGET,
       deltas: ["lora"],

@@ -5,16 +5,17 @@
  * alpha that most modules have are `r` and `lora_alpha`. Factors stay bit for bit as they are.
  */
 
-import { UnsupportedError } from "../../../core/errors.ts";
 import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { formatJson } from "../../../core/json-text.ts";
-import { compareCodePoints, quote, summarise } from "../../../core/text.ts";
+import { compareCodePoints } from "../../../core/text.ts";
 import type { StagedOutput } from "../../../formats/output.ts";
 import { canonicalOrder, safetensorsFrame } from "../../../formats/safetensors/writer.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
 import { type AdapterOutput, type FillOptions, fillStage, type WrittenFiles } from "../../output/write-files.ts";
 import type { LayoutWriter } from "../layout-writer.ts";
+import { modulesOfOneModel } from "../pipeline-part.ts";
 import { REGISTRATION_ORDER } from "./target-parameters.ts";
+import { assertUniform } from "./uniform.ts";
 import { wrapperOf, writePeftModule } from "./written-module.ts";
 import { parameterTensors } from "./written-parameters.ts";
 import { loraSettings } from "./written-settings.ts";
@@ -57,7 +58,10 @@ export function planPeft(content: PeftContent, { settings = new Map() }: PeftWri
 }
 
 /** Any adapter as a PEFT folder. */
-export const peftWriter: LayoutWriter = (adapter) => ({ ...planPeft(adapter), notes: [] });
+export const peftWriter: LayoutWriter = (adapter) => {
+  const modules = modulesOfOneModel(adapter, "a PEFT folder");
+  return { ...planPeft({ ...adapter, modules }), notes: [] };
+};
 
 /** Fills a stage with a PEFT folder, which is left to the caller to publish. */
 export function writePeft(
@@ -66,21 +70,6 @@ export function writePeft(
   options: PeftWriteOptions & FillOptions = {},
 ): Promise<WrittenFiles> {
   return fillStage(staged, planPeft(content, options), options);
-}
-
-/** `use_dora` and `lora_bias` hold for all modules; an initialisation that took something out of the base as well. */
-function assertUniform(modules: readonly AdapterModule[]): void {
-  for (const [key, what] of [
-    ["magnitude", "a DoRA magnitude"],
-    ["bias", "a bias of its own"],
-    ["residual", "an initialisation that changed the base"],
-  ] as const) {
-    const without = modules.filter((module) => module[key] === undefined);
-    if (without.length === 0 || without.length === modules.length) continue;
-    const names = summarise(without.map(({ name }) => quote(name)));
-    const problem = `PEFT gives ${what} to all modules or to none, here ${names} have none`;
-    throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, {});
-  }
 }
 
 /** Where the factors of each module lie, wrappers included. */

@@ -26,12 +26,18 @@ export interface WrittenModule {
 
 /**
  * @param path of the factors, wrappers included: `model.layers.0.mlp.experts.base_layer`
+ * @param prefix of all names
  * @throws {UnsupportedError} UNSUPPORTED_ADAPTER naming the module
  */
-export function writePeftModule(module: AdapterModule, path: string, convention: Convention): WrittenModule {
+export function writePeftModule(
+  module: AdapterModule,
+  path: string,
+  convention: Convention,
+  prefix = "base_model.model",
+): WrittenModule {
   const { name, parameter, kind, rank, scale, magnitude, magnitudeAxis, bias, baseWeight } = module;
   const factors = loraFactors(module, "the LoRA of PEFT");
-  const key = `base_model.model.${path}`;
+  const key = `${prefix}.${path}`;
   if (magnitudeAxis === "inputs") {
     throw new UnsupportedError(
       "UNSUPPORTED_ADAPTER",
