@@ -8,8 +8,9 @@
 import { FormatError, UnsupportedError, UsageError } from "../core/errors.ts";
 import type { Graph, GraphNode } from "../formats/onnx/graph.ts";
 import { GraphBuilder } from "./builder.ts";
-import { floatAttribute, inputOf, intAttribute, type Value } from "./call.ts";
-import { type AdaptedValue, adaptEmbedding, adaptLinear, type LoraValues } from "./lora.ts";
+import type { Value } from "./call.ts";
+import { layerOf } from "./layer-of.ts";
+import { type AdaptedValue, adaptEmbedding, adaptLinear, type LinearLayer, type LoraValues } from "./lora.ts";
 
 export interface LoraTarget {
   /** Module path, the start of the names of the new inputs. */
@@ -84,50 +85,32 @@ interface AdaptedNode extends AdaptedValue {
 function adaptNode(g: GraphBuilder, node: GraphNode, target: LoraTarget): AdaptedNode {
   const call = g.callOf(node);
   const [base] = g.addNode(node);
-  const refused = (problem: string) =>
-    new UnsupportedError("UNSUPPORTED_OPERATOR", `${call.operator}: ${problem}`, { subject: target.module });
-  const [first, second] = [inputOf(call, 0), inputOf(call, 1)];
-  const isGather = call.operator === "Gather";
-  const weight = isGather ? first : second;
-  if (base === undefined || weight.shape.length !== 2 || weight.dtype !== "f32") {
-    throw refused("expected a matrix of f32 as weight");
-  }
+  if (base === undefined) throw new Error(`${call.operator} has no result`);
+  const layer = layerOf(call, base, target.module);
   if (call.operator === "Gather") {
-    if (intAttribute(call, "axis", 0) !== 0) throw refused("expected rows of a table");
     if (target.dora || target.dropout) {
       throw new UnsupportedError("UNSUPPORTED_ADAPTER", "DoRA or dropout on an embedding", { subject: target.module });
     }
-    const { inputs, values } = declareInputs(g, target, weight, undefined);
-    return { inputs, ...adaptEmbedding(g, base, second, values) };
+    const { inputs, values } = declareInputs(g, target, layer, undefined);
+    return { inputs, ...adaptEmbedding(g, base, layer.x, values) };
   }
-  if (call.operator !== "MatMul" && call.operator !== "Gemm") throw refused("expected MatMul, Gemm or Gather");
-  if (
-    intAttribute(call, "transA", 0) !== 0 ||
-    floatAttribute(call, "alpha", 1) !== 1 ||
-    floatAttribute(call, "beta", 1) !== 1
-  ) {
-    throw refused("expected plain rows times a weight");
-  }
-  const transposed = intAttribute(call, "transB", 0) !== 0;
-  const { inputs, values } = declareInputs(g, target, weight, { x: first, transposed });
-  const bias = call.inputs[2];
-  const layer = { x: first, weight, transposed, base, ...(bias !== undefined && { bias }) };
+  const { inputs, values } = declareInputs(g, target, layer, layer.x);
   return { inputs, ...adaptLinear(g, layer, values) };
 }
 
-/** The inputs of an adapter, for a table [in, out] or for a linear layer. */
+/** The inputs of an adapter, for a table [in, out] or for a linear layer with rows x. */
 function declareInputs(
   g: GraphBuilder,
   { module, rank, scale, dora, dropout }: LoraTarget,
-  weight: Value,
-  linear: { readonly x: Value; readonly transposed: boolean } | undefined,
+  { weight, transposed }: Pick<LinearLayer, "weight" | "transposed">,
+  x: Value | undefined,
 ): { readonly inputs: LoraInputs; readonly values: LoraValues } {
   const [rows = 0, columns = 0] = weight.shape;
-  const [width, outputs] = linear?.transposed ? [columns, rows] : [rows, columns];
+  const [width, outputs] = transposed ? [columns, rows] : [rows, columns];
   const down = g.input(`${module}/down`, "f32", [rank, width]);
   const up = g.input(`${module}/up`, "f32", [outputs, rank]);
   const magnitude = dora ? g.input(`${module}/magnitude`, "f32", [outputs]) : undefined;
-  const dropoutMask = dropout && linear ? g.input(`${module}/dropout`, "f32", linear.x.shape) : undefined;
+  const dropoutMask = dropout && x ? g.input(`${module}/dropout`, "f32", x.shape) : undefined;
   return {
     inputs: {
       module,

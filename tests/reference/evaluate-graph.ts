@@ -38,6 +38,7 @@ function missing(): never {
 function constantNumbers(tensor: TensorData): Numbers {
   if (tensor.source.kind !== "memory") throw new Error("expected a tensor in memory");
   const buffer = tensor.source.bytes.slice().buffer;
+  if (tensor.dtype === "bool") return { shape: tensor.shape, data: [...new Uint8Array(buffer)] };
   const data = tensor.dtype === "i64" ? Array.from(new BigInt64Array(buffer), Number) : [...new Float32Array(buffer)];
   return { shape: tensor.shape, data };
 }

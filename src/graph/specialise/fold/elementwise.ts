@@ -2,10 +2,15 @@
  * Constants computed element by element.
  */
 
+import { formatShape, type Shape } from "../../../core/shape.ts";
+import { broadcastShapes } from "../../broadcast.ts";
+import { invalid } from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import type { Operator } from "../../operators.ts";
 import { constantOf, type FoldCall, type FoldRule } from "./fold-call.ts";
 import { broadcastNumbers } from "./strided.ts";
+
+const EMPTY = new Float64Array();
 
 type Arithmetic = (a: number, b: number, c: number) => number;
 
@@ -26,9 +31,28 @@ function elementwise(like: Operator, functionOf: (call: FoldCall) => Arithmetic)
   };
 }
 
-const EMPTY = new Float64Array();
-
 const plain = (like: Operator, f: Arithmetic): FoldRule => elementwise(like, () => f);
+
+function broadcastOf(call: FoldCall, a: Shape, b: Shape): Shape {
+  const shape = broadcastShapes(a, b);
+  if (shape === undefined) throw invalid(call, `${formatShape(a)} and ${formatShape(b)} do not broadcast`);
+  return shape;
+}
+
+/** Of any number of inputs. */
+function many(join: (a: number, b: number) => number): FoldRule {
+  return {
+    infer: (call) => {
+      const { dtype } = constantOf(call, 0);
+      const shape = call.inputs.reduce<Shape>((all, input) => broadcastOf(call, all, input?.shape ?? []), []);
+      return [{ dtype, shape }];
+    },
+    compute: (call, [result = EMPTY], [type]) => {
+      const all = call.inputs.map((_, index) => broadcastNumbers(constantOf(call, index), type?.shape ?? []));
+      for (let at = 0; at < result.length; at++) result[at] = all.map((one) => one[at] ?? 0).reduce(join);
+    },
+  };
+}
 
 /** ONNX's Div of integers cuts towards zero; its Mod takes the divisor's sign unless `fmod` is set. */
 function remainder(call: FoldCall): Arithmetic {
@@ -56,8 +80,8 @@ export const ELEMENTWISE: Readonly<Record<string, FoldRule>> = {
   Mul: plain("Mul", (a, b) => a * b),
   Div: elementwise("Div", (call) => (isInteger(call) ? (a, b) => Math.trunc(a / b) : (a, b) => a / b)),
   Mod: elementwise("Div", remainder),
-  Min: plain("Min", Math.min),
-  Max: plain("Max", Math.max),
+  Min: many((a, b) => Math.min(a, b)),
+  Max: many((a, b) => Math.max(a, b)),
   Neg: plain("Neg", (a) => -a),
   Abs: plain("Identity", Math.abs),
   Sign: plain("Identity", Math.sign),

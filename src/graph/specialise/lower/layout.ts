@@ -18,6 +18,7 @@ import { permutationOf, splitSizes } from "../../infer/layout.ts";
 import { blockShape, tupleOffsets } from "../fold/indexing.ts";
 import { flatten, tile, triangle } from "../fold/layout.ts";
 import { repeatedValue } from "../fold/making.ts";
+import { assertPossible } from "../possible.ts";
 import { sliceLines } from "../slice-lines.ts";
 import { direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
 
@@ -90,6 +91,7 @@ const repeat: LowerRule = (call) => {
   const [type] = tile(call);
   const repeats = integersOf(call, 1);
   if (repeats.every((times) => times === 1)) return [x];
+  assertPossible(call, type?.shape ?? []);
   const wide = g.reshape(
     x,
     x.shape.flatMap((size) => [1, size]),

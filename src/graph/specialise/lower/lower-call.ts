@@ -5,7 +5,7 @@
 import { type Shape, sameShape } from "../../../core/shape.ts";
 import type { Attribute, GraphNode } from "../../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../../builder.ts";
-import { inputOf, invalid, type NodeCall, type Value } from "../../call.ts";
+import { inputOf, type NodeCall, type Value } from "../../call.ts";
 import type { Constant } from "../constant.ts";
 
 export interface LowerCall extends NodeCall {
@@ -40,14 +40,6 @@ export function allInputs(call: LowerCall): readonly Value[] {
 /** A value in another shape; itself where it has that already. */
 export function reshaped(g: GraphBuilder, value: Value, shape: Shape): Value {
   return sameShape(value.shape, shape) ? value : g.reshape(value, shape);
-}
-
-/** The one number of an input that is known. */
-export function knownNumber(call: LowerCall, index: number): number {
-  const constant = call.constant(index);
-  const [number, more] = constant?.numbers ?? [];
-  if (number === undefined || more !== undefined) throw invalid(call, `expected one known number as input ${index}`);
-  return number;
 }
 
 /** The values joined by an operator of two inputs. */

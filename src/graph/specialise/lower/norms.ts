@@ -42,13 +42,16 @@ const rmsNormalization: LowerRule = (call) => {
   return [call.g.mul(byRootMeanSquare(call.g, x, normalAxes(call, x), epsilon), scale)];
 };
 
+/** ONNX Runtime's default where a sum is part of the node. */
+const SKIP_EPSILON = 1e-12;
+
 /** Input, skip, γ, bias: the sum is the fourth result. */
 const skipRms: LowerRule = (call) => {
   const { g } = call;
   const sum = g.add(inputOf(call, 0), inputOf(call, 1));
   const bias = call.inputs[3];
   const x = bias === undefined ? sum : g.add(sum, bias);
-  const epsilon = floatAttribute(call, "epsilon", 1e-5);
+  const epsilon = floatAttribute(call, "epsilon", SKIP_EPSILON);
   return [g.mul(byRootMeanSquare(g, x, [x.shape.length - 1], epsilon), inputOf(call, 2)), undefined, undefined, x];
 };
 
@@ -58,7 +61,7 @@ const skipLayer: LowerRule = (call) => {
   const sum = g.add(inputOf(call, 0), inputOf(call, 1));
   const [, , scale, beta, bias] = call.inputs;
   const x = bias === undefined ? sum : g.add(sum, bias);
-  const epsilon = floatAttribute(call, "epsilon", 1e-5);
+  const epsilon = floatAttribute(call, "epsilon", SKIP_EPSILON);
   return [layerNorm(g, x, [x.shape.length - 1], { epsilon, scale, bias: beta }), undefined, undefined, x];
 };
 
