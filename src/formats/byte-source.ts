@@ -75,6 +75,23 @@ export function readFullySync(fd: number, target: Uint8Array, position: number, 
   }
 }
 
+/**
+ * A file's bytes from start to end, `chunkBytes` at a time. All chunks stand in the same memory: what is kept must be copied.
+ */
+export function* readChunks(path: string, chunkBytes: number): Generator<Uint8Array> {
+  const { fd, identity } = openFileSync(path);
+  try {
+    const buffer = new Uint8Array(Math.min(chunkBytes, identity.size));
+    for (let position = 0; position < identity.size; position += chunkBytes) {
+      const chunk = buffer.subarray(0, Math.min(chunkBytes, identity.size - position));
+      readFullySync(fd, chunk, position, path);
+      yield chunk;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** A whole file of at most `maxBytes`, with its identity. */
 export function readSmallFile(
   path: string,

@@ -51,13 +51,13 @@ class ItemCutter {
         this.#outside(byte);
         start = at + 1;
       } else if (this.#depth === 1 && (byte === COMMA || byte === LIST_END)) {
-        const item = this.#take(chunk.slice(start, at), byte);
+        const item = this.#take(chunk.subarray(start, at), byte);
         if (item !== undefined) yield item;
         start = at + 1;
       } else this.#inside(byte);
     }
     if (this.#depth <= 0) return;
-    this.#parts.push(chunk.slice(start));
+    this.#parts.push(new Uint8Array(chunk.subarray(start)));
     this.#length += chunk.byteLength - start;
     checkRowSize(this.#length, { file: this.#file, line: this.#itemLine });
   }

@@ -19,7 +19,7 @@ export function* cutLines(chunks: Iterable<Uint8Array>, file: string): Generator
       line++;
     }
     // The chunk's memory is used again for the next one.
-    parts.push(chunk.slice(start));
+    parts.push(new Uint8Array(chunk.subarray(start)));
     length += chunk.byteLength - start;
     checkRowSize(length, { file, line });
   }

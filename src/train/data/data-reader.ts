@@ -6,7 +6,7 @@ import { FormatError } from "../../core/errors.ts";
 import type { Sequence } from "./batch.ts";
 import { ChatTemplate } from "./chat-template.ts";
 import { type DataCounts, RowCollector } from "./collect.ts";
-import { REMARKS, type Remark, RowEncoder } from "./encode-row.ts";
+import { type EncodedRow, REMARKS, type Remark, RowEncoder } from "./encode-row.ts";
 import { previewRow, type RowPreview } from "./preview.ts";
 import { atLine, readRecords } from "./records.ts";
 import { type Row, type RowKind, readRow } from "./row.ts";
@@ -24,12 +24,6 @@ export interface DataRequest {
   readonly maxLength: number;
   /** Rows to show. */
   readonly previews: number;
-}
-
-/** Who takes the rows; `onLine` is called before the work on each of them. */
-export interface DataSink {
-  readonly onRow: (row: Sequence) => void;
-  readonly onLine: (line: number) => void;
 }
 
 export interface ReadRows extends DataCounts {
@@ -52,46 +46,45 @@ const WARNINGS: Record<Remark, string> = {
 
 export class DataReader {
   readonly #request: DataRequest;
-  readonly #sink: DataSink;
   readonly #opened: OpenedTokenizer | undefined;
+  readonly #onLine: (line: number) => void;
   readonly #collector: RowCollector;
   readonly #previews: RowPreview[] = [];
   #kind: RowKind | "pieces" | undefined;
 
-  constructor(request: DataRequest, sink: DataSink, opened: OpenedTokenizer | undefined) {
+  /** @param onLine hears of each row before the work on it */
+  constructor(request: DataRequest, opened: OpenedTokenizer | undefined, onLine: (line: number) => void) {
     this.#request = request;
-    this.#sink = sink;
     this.#opened = opened;
+    this.#onLine = onLine;
     this.#collector = new RowCollector(request.maxLength);
   }
 
-  readText(chunks: Iterable<Uint8Array>): void {
+  *readText(chunks: Iterable<Uint8Array>): Generator<Sequence> {
     const { path: file, maxLength } = this.#request;
     const { tokenizer } = this.#opened ?? this.#missesTokenizer();
     this.#kind = "pieces";
     for (const { sequence, line } of cutPieces(chunks, file, { tokenizer, maxLength })) {
-      this.#sink.onLine(line);
-      this.#take(sequence, undefined, NO_REMARKS);
+      this.#onLine(line);
+      yield* this.#take(sequence, undefined, NO_REMARKS);
     }
   }
 
-  readRows(chunks: Iterable<Uint8Array>, form: "lines" | "array"): void {
+  *readRows(chunks: Iterable<Uint8Array>, form: "lines" | "array"): Generator<Sequence> {
     const { path: file, vocabulary } = this.#request;
     const opened = this.#opened;
     const template =
       opened?.template === undefined ? undefined : new ChatTemplate(opened.template, opened.specialTokens);
     const encoder = opened === undefined ? undefined : new RowEncoder(opened, template);
     for (const { value, line } of readRecords(chunks, file, form)) {
-      this.#sink.onLine(line);
-      atLine({ file, line }, () => {
+      this.#onLine(line);
+      const { sequence, remarks } = atLine({ file, line }, () => {
         const row = readRow(value, vocabulary);
         this.#checkKind(row);
-        if (row.kind === "tokens") this.#takeTokens(row, line);
-        else {
-          const { sequence, remarks } = (encoder ?? this.#missesTokenizer()).encode(row);
-          this.#take(sequence, line, remarks);
-        }
+        if (row.kind === "tokens") return this.#encodeTokens(row);
+        return (encoder ?? this.#missesTokenizer()).encode(row);
       });
+      yield* this.#take(sequence, line, remarks);
     }
   }
 
@@ -128,20 +121,20 @@ export class DataReader {
     throw new FormatError("INVALID_ROW", problem, { hint: "give each kind a file of its own" });
   }
 
-  #takeTokens({ ids, labels }: Extract<Row, { readonly kind: "tokens" }>, line: number): void {
+  #encodeTokens({ ids, labels }: Extract<Row, { readonly kind: "tokens" }>): EncodedRow {
     const tokens = Int32Array.from(ids);
     const bos = this.#opened?.bos;
     const remarks = bos !== undefined && ids[0] === bos && ids[1] === bos ? new Set<Remark>(["two-bos"]) : NO_REMARKS;
-    this.#take({ tokens, labels: labels === ids ? tokens : Int32Array.from(labels) }, line, remarks);
+    return { sequence: { tokens, labels: labels === ids ? tokens : Int32Array.from(labels) }, remarks };
   }
 
-  #take(sequence: Sequence, line: number | undefined, remarks: ReadonlySet<Remark>): void {
+  *#take(sequence: Sequence, line: number | undefined, remarks: ReadonlySet<Remark>): Generator<Sequence> {
     const row = this.#collector.add(sequence, remarks);
     if (row === undefined) return;
     if (this.#previews.length < this.#request.previews) {
       this.#previews.push(previewRow(row, line, this.#opened?.tokenizer));
     }
-    this.#sink.onRow(row);
+    yield row;
   }
 
   #missesTokenizer(): never {

@@ -1,17 +1,18 @@
 /**
  * A data file → the rows of a run.
  *
- * Tokenizer patterns and chat templates are programs of strangers: they run in a thread that is ended when a row takes too long
- * or memory runs out.
+ * Patterns of tokenizers and chat templates are programs of strangers, and those of either kind can be made to run for ever or to
+ * fill any memory. They run in a process of their own: a thread that fills its heap takes the whole process with it.
  */
 
-import { Worker } from "node:worker_threads";
+import { type ChildProcess, fork } from "node:child_process";
 import { FormatError, InterruptedError, MemoryError } from "../../core/errors.ts";
 import { unpackError } from "../../engine/worker-errors.ts";
 import type { Sequence } from "./batch.ts";
 import type { DataRequest } from "./data-reader.ts";
 import type { DataSummary } from "./prepare.ts";
-import type { PrepareJob, PrepareMessage } from "./worker.ts";
+import type { DataMessage } from "./process.ts";
+import { unpackRowGroup } from "./row-group.ts";
 
 export interface Dataset {
   readonly sequences: readonly Sequence[];
@@ -20,78 +21,106 @@ export interface Dataset {
 
 export interface OpenDatasetOptions extends DataRequest {
   readonly signal?: AbortSignal | undefined;
-  /** Longest time without a row, in milliseconds; 60,000 where it is not given. */
+  /** Longest time without a sign of work, in milliseconds; 120,000 where it is not given: a row may take 64 MB. */
   readonly patienceMs?: number | undefined;
+  /** Memory for objects and texts; 3072 where it is not given: a vocabulary of 260,000 with its merges takes 700 MB. */
+  readonly maxHeapMb?: number | undefined;
 }
 
-/** A row of 64 MB takes some 60 s on a slow machine, an ordinary one less than a millisecond. */
-const PATIENCE_MS = 120_000;
-/** Vocabularies of 260,000 tokens with their merges take 700 MB. */
-const MAX_HEAP_MB = 3072;
+/** What is known of the process while it works. */
+interface Watch {
+  /** 0 before the first row, while the tokenizer is read. */
+  line: number;
+  lastSign: number;
+}
 
 /**
  * @throws {FormatError} INVALID_ROW and its like, naming file and line; NOTHING_TO_LEARN
  * @throws {MismatchError} TOKENIZER_MISMATCH
  * @throws {MemoryError} when a row, or what a template makes of it, does not fit
  */
-export function openDataset({ signal, patienceMs = PATIENCE_MS, ...request }: OpenDatasetOptions): Promise<Dataset> {
-  // The line, and a count that moves with every row.
-  const line = new Int32Array(new SharedArrayBuffer(8));
-  const worker = new Worker(new URL("./worker.js", import.meta.url), {
-    workerData: { request, line } satisfies PrepareJob,
-    // Flags of the process such as --input-type are errors in a thread that starts from a file.
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+export async function openDataset(options: OpenDatasetOptions): Promise<Dataset> {
+  const { signal, patienceMs = 120_000, maxHeapMb = 3072, ...request } = options;
+  if (signal?.aborted) throw new InterruptedError();
+  const child = fork(new URL("./process.js", import.meta.url), {
+    // Flags of this process, such as --input-type, are not for it.
+    execArgv: [`--max-old-space-size=${maxHeapMb}`],
+    serialization: "advanced",
+    stdio: ["ignore", "ignore", "ignore", "ipc"],
   });
+  const stop = new AbortController();
+  const watch: Watch = { line: 0, lastSign: performance.now() };
+  try {
+    return await Promise.race([
+      collect(child, request, watch),
+      impatience(watch, patienceMs, request.path, stop.signal),
+      interruption(signal, stop.signal),
+    ]);
+  } finally {
+    stop.abort();
+    child.kill("SIGKILL");
+  }
+}
+
+/** All that the process sends until it ends. */
+function collect(child: ChildProcess, request: DataRequest, watch: Watch): Promise<Dataset> {
   const sequences: Sequence[] = [];
-  const outcome = new Promise<Dataset>((resolve, reject) => {
-    worker.on("message", (message: PrepareMessage) => {
-      if ("rows" in message) for (const row of message.rows) sequences.push(row);
-      else if ("summary" in message) resolve({ sequences, summary: message.summary });
-      else reject(unpackError(message.error));
+  return new Promise((resolve, reject) => {
+    child.on("message", (message: DataMessage) => {
+      watch.lastSign = performance.now();
+      switch (message.kind) {
+        case "line":
+          watch.line = message.line;
+          return;
+        case "rows":
+          for (const row of unpackRowGroup(message.group)) sequences.push(row);
+          return;
+        case "summary":
+          resolve({ sequences, summary: message.summary });
+          return;
+        case "error":
+          reject(unpackError(message.error));
+      }
     });
-    worker.on("error", (error: NodeJS.ErrnoException) => reject(asMemoryError(error, line, request)));
-    worker.on("exit", (code) => reject(new Error(`the data thread ended with code ${code}`)));
-    signal?.addEventListener("abort", () => reject(new InterruptedError()), { once: true });
-    if (signal?.aborted) reject(new InterruptedError());
-    watch(worker, line, patienceMs, () => reject(tooSlow(line, patienceMs, request)));
-  });
-  return outcome.finally(() => worker.terminate());
-}
-
-/** Calls `onStop` when the count has stood still for too long. */
-function watch(worker: Worker, line: Int32Array, patienceMs: number, onStop: () => void): void {
-  let [count, since] = [-1, performance.now()];
-  const timer = setInterval(
-    () => {
-      const now = Atomics.load(line, 1);
-      if (now !== count) [count, since] = [now, performance.now()];
-      else if (performance.now() - since > patienceMs) onStop();
-    },
-    Math.min(1000, patienceMs / 4),
-  );
-  worker.once("exit", () => clearInterval(timer));
-}
-
-function tooSlow(line: Int32Array, patienceMs: number, request: DataRequest): FormatError {
-  const problem = `${workOn(line)} took longer than ${patienceMs / 1000} s`;
-  return new FormatError("INVALID_ROW", problem, {
-    file: request.path,
-    hint: "a pattern of the tokenizer or the chat template may never end: look at them, or at the row",
+    child.on("error", reject);
+    child.on("exit", (code, signal) => reject(deathOf(code, signal, watch, request.path)));
+    child.send(request);
   });
 }
 
-function asMemoryError(error: NodeJS.ErrnoException, line: Int32Array, request: DataRequest): Error {
-  if (error.code !== "ERR_WORKER_OUT_OF_MEMORY") return error;
-  return new MemoryError(`${workOn(line)} took more than ${MAX_HEAP_MB} MB`, {
-    file: request.path,
-    cause: error,
-    hint: "look at the row, the tokenizer and the chat template",
+/** Rejects when the process has given no sign of work for too long. */
+function impatience(watch: Watch, patienceMs: number, file: string, stop: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const look = () => {
+      if (performance.now() - watch.lastSign < patienceMs) return;
+      const problem = `${workOf(watch)} took longer than ${patienceMs / 1000} s`;
+      const hint = "a pattern of the tokenizer or the chat template may never end: look at them, or at the row";
+      reject(new FormatError("INVALID_ROW", problem, { file, hint }));
+    };
+    const timer = setInterval(look, Math.min(1000, patienceMs / 4));
+    stop.addEventListener("abort", () => clearInterval(timer), { once: true });
   });
 }
 
-/** Before the first row the tokenizer is read. */
-function workOn(line: Int32Array): string {
-  const current = Atomics.load(line, 0);
-  return current === 0 ? "reading the tokenizer" : `line ${current}: preparing the row`;
+function interruption(signal: AbortSignal | undefined, stop: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(new InterruptedError()), { once: true, signal: stop });
+  });
+}
+
+/** V8 aborts the process when the heap is full; a terminal's Ctrl-C reaches it as well as its parent. */
+function deathOf(code: number | null, signal: NodeJS.Signals | null, watch: Watch, file: string): Error {
+  if (signal === "SIGINT" || signal === "SIGTERM" || signal === "SIGHUP") return new InterruptedError();
+  const [problem, hint] = [
+    `${workOf(watch)} took too much memory`,
+    "look at the row, the tokenizer and the chat template",
+  ];
+  const isMemory =
+    signal === "SIGABRT" || signal === "SIGTRAP" || signal === "SIGILL" || signal === "SIGKILL" || code === 134;
+  if (isMemory) return new MemoryError(problem, { file, hint });
+  return new Error(`the process that prepares data ended with ${signal ?? `code ${code}`}`);
+}
+
+function workOf({ line }: Watch): string {
+  return line === 0 ? "reading the tokenizer" : `line ${line}: preparing the row`;
 }

@@ -1,14 +1,15 @@
 /**
  * A data file → rows to learn from, in one pass and without ever holding the file: `.jsonl` and `.json` row by row, `.txt` in
- * pieces. Runs in a thread of its own (`worker.ts`), because patterns and templates of strangers run in it.
+ * pieces.
  */
 
 import { createHash } from "node:crypto";
 import { extname } from "node:path";
 import { MismatchError, UnsupportedError } from "../../core/errors.ts";
-import { type OpenFile, readFullySync, withFile } from "../../formats/byte-source.ts";
+import { readChunks } from "../../formats/byte-source.ts";
 import { assertNotLookAlike } from "../../formats/detect.ts";
-import { DataReader, type DataRequest, type DataSink, type ReadRows } from "./data-reader.ts";
+import type { Sequence } from "./batch.ts";
+import { DataReader, type DataRequest, type ReadRows } from "./data-reader.ts";
 import { type OpenedTokenizer, openTokenizer } from "./tokenizer/open-tokenizer.ts";
 
 export interface DataSummary extends ReadRows {
@@ -25,25 +26,26 @@ const FORMS: ReadonlyMap<string, "lines" | "array" | "text"> = new Map([
 const CHUNK_BYTES = 1024 * 1024;
 
 /**
+ * Yields the rows that are kept and returns what is to be said of all of them.
+ *
+ * @param onLine hears of each row before the work on it
  * @throws {FormatError} INVALID_ROW and its like, naming file and line; NOTHING_TO_LEARN
  * @throws {MismatchError} TOKENIZER_MISMATCH when the tokenizer has more tokens than the model
  * @throws {UnsupportedError} UNSUPPORTED_FORMAT
  */
-export function prepareData(request: DataRequest, sink: DataSink): DataSummary {
-  const form = FORMS.get(extname(request.path).toLowerCase());
+export function* prepareData(request: DataRequest, onLine: (line: number) => void): Generator<Sequence, DataSummary> {
+  const { path } = request;
+  const form = FORMS.get(extname(path).toLowerCase());
   if (form === undefined) {
-    throw new UnsupportedError("UNSUPPORTED_FORMAT", "expected a .jsonl, .json or .txt file", { file: request.path });
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", "expected a .jsonl, .json or .txt file", { file: path });
   }
   const opened = request.tokenizerFolder === undefined ? undefined : openTokenizer(request.tokenizerFolder);
   if (opened !== undefined) assertVocabulary(opened, request);
-  const reader = new DataReader(request, sink, opened);
   const digest = createHash("sha256");
-  withFile(request.path, (file) => {
-    const chunks = chunksOf(file, request.path, (chunk) => digest.update(chunk));
-    if (form === "text") reader.readText(chunks);
-    else reader.readRows(chunks, form);
-  });
-  return { path: request.path, sha256: digest.digest("hex"), ...reader.finish() };
+  const chunks = contentOf(path, (chunk) => digest.update(chunk));
+  const reader = new DataReader(request, opened, onLine);
+  yield* form === "text" ? reader.readText(chunks) : reader.readRows(chunks, form);
+  return { path, sha256: digest.digest("hex"), ...reader.finish() };
 }
 
 function assertVocabulary({ tokenizer, file }: OpenedTokenizer, { vocabulary }: DataRequest): void {
@@ -55,19 +57,13 @@ function assertVocabulary({ tokenizer, file }: OpenedTokenizer, { vocabulary }: 
   });
 }
 
-/** The file's bytes in order; each chunk stands in the same memory. A byte order mark is left out. */
-function* chunksOf(
-  { fd, identity }: OpenFile,
-  path: string,
-  onBytes: (bytes: Uint8Array) => void,
-): Generator<Uint8Array> {
-  const buffer = new Uint8Array(CHUNK_BYTES);
-  for (let position = 0; position < identity.size; position += CHUNK_BYTES) {
-    const chunk = buffer.subarray(0, Math.min(CHUNK_BYTES, identity.size - position));
-    readFullySync(fd, chunk, position, path);
+/** The bytes of the file without a byte order mark; `onBytes` gets all. */
+function* contentOf(path: string, onBytes: (bytes: Uint8Array) => void): Generator<Uint8Array> {
+  let isStart = true;
+  for (const chunk of readChunks(path, CHUNK_BYTES)) {
     onBytes(chunk);
-    if (position > 0) yield chunk;
-    else yield startOf(chunk, path);
+    yield isStart ? startOf(chunk, path) : chunk;
+    isStart = false;
   }
 }
 
