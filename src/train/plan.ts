@@ -6,7 +6,7 @@
 import { elementCount } from "../core/shape.ts";
 import { type InitialAdapter, openInitialAdapter } from "./adapter/initial-adapter.ts";
 import { partShapes, partsOf } from "./adapter/parts.ts";
-import { selectSaved } from "./adapter/saved-modules.ts";
+import { type SavedWeight, selectSaved } from "./adapter/saved-modules.ts";
 import { type SelectedModule, selectModules } from "./adapter/select-modules.ts";
 import type { Base } from "./base/base.ts";
 import { openModelBase } from "./base/model-base.ts";
@@ -25,8 +25,7 @@ export interface TrainPlan {
   readonly base: Base;
   readonly initial: InitialAdapter | undefined;
   readonly modules: readonly SelectedModule[];
-  /** Weights of the base that are trained whole, with the module of each. */
-  readonly saved: ReadonlyMap<string, string>;
+  readonly saved: readonly SavedWeight[];
   readonly data: Dataset;
   readonly evalData: Dataset | undefined;
   readonly windows: Windows;
@@ -79,8 +78,8 @@ function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): T
     convention,
     method: `${convention === "rslora" ? "rsLoRA" : "LoRA"}${dora ? " (DoRA)" : ""}`,
     modules: reports,
-    savedWeights: [...saved.keys()],
-    trainable: reports.reduce((sum, { parameters }) => sum + parameters, 0) + elementsOf(saved.keys()),
+    savedWeights: saved.map(({ parameter }) => parameter),
+    trainable: reports.reduce((sum, { parameters }) => sum + parameters, 0) + elementsOf(saved.map(({ name }) => name)),
     baseElements: elementsOf(base.weights.keys()),
     stepsPerEpoch: windows.stepsPerEpoch,
     totalSteps,

@@ -72,7 +72,7 @@ async function run(
     const programs = new StepPrograms(engine, {
       base,
       modules: set.modules,
-      saved: set.saved,
+      saved: set.saved.map(({ name }) => name),
       dora: settings.adapter.dora,
       dropout: settings.adapter.dropout > 0,
       chunkRows: options.logitRows ?? LOGIT_ROWS,

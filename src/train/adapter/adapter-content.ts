@@ -20,7 +20,7 @@ export function planTrainedAdapter(set: TrainedSet, base: Base, settings: Adapte
   const content: PeftContent = {
     convention: settings.convention,
     modules: set.modules.map((selected) => moduleOf(selected, tensors, settings)),
-    overrides: set.saved.map((name): Override => ({ name, value: dataOf(tensors, name) })),
+    overrides: set.saved.map(({ name, parameter }): Override => ({ name: parameter, value: dataOf(tensors, name) })),
     baseModel: base.path,
     fanInFanOut: set.modules.some(({ layer }) => layer.kind === "conv1d"),
   };

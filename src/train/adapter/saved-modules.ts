@@ -1,31 +1,50 @@
 /**
- * `modules_to_save`: modules that are trained whole, by PEFT's rule for their names, and the weights of the base that they
- * are.
+ * `modules_to_save`: modules that are trained whole, and the weights of the base that they are made of. A name hits the
+ * modules whose names end with it, dot or not (`_set_trainable` of PEFT 0.21.2: `norm` is every norm).
  */
 
-import { patternCompiler, savedModules } from "../../adapters/layouts/peft/name-rules.ts";
 import { UsageError } from "../../core/errors.ts";
+import { quote, summarise } from "../../core/text.ts";
 import type { Base } from "../base/base.ts";
 
-/**
- * Name of each weight to train, and the module that it belongs to.
- *
- * @throws {UsageError} for a name that matches nothing
- */
-export function selectSaved(base: Base, names: readonly string[]): ReadonlyMap<string, string> {
-  const compiler = patternCompiler("--modules-to-save");
-  const saved = new Map<string, string>();
-  for (const name of names) {
-    const isSaved = savedModules([name], compiler);
-    const hits = [...base.weights.keys()].filter((weight) => isSaved(moduleOf(weight)));
-    if (hits.length === 0) {
-      throw new UsageError("no module of the base has this name", { subject: `--modules-to-save ${name}` });
-    }
-    for (const hit of hits) saved.set(hit, moduleOf(hit));
-  }
-  return saved;
+/** A weight of the base that is trained whole. */
+export interface SavedWeight {
+  /** Among the base's weights. */
+  readonly name: string;
+  /** What adapters call it: `<module>.weight`. */
+  readonly parameter: string;
+  readonly module: string;
 }
 
-function moduleOf(weight: string): string {
-  return weight.slice(0, Math.max(0, weight.lastIndexOf(".")));
+/**
+ * Where an end of a tied embedding is among them, the base's head gets a weight of its own, as PEFT's copies do.
+ *
+ * @throws {UsageError} for a name that hits nothing
+ */
+export function selectSaved(base: Base, names: readonly string[]): SavedWeight[] {
+  if (base.layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && hits(module, names)))
+    base.untie();
+  const saved = Array.from(base.parameterNames, ([name, parameter]) => {
+    return { name, parameter, module: parameter.slice(0, parameter.lastIndexOf(".")) };
+  });
+  for (const name of names) {
+    if (saved.some(({ module }) => hits(module, [name]))) continue;
+    const known = new Set(saved.map(({ module }) => module.slice(module.lastIndexOf(".") + 1)));
+    throw new UsageError(
+      `no module of the base has this name, expected one of ${summarise([...known].map(quote), 16)}`,
+      {
+        subject: `--modules-to-save ${name}`,
+      },
+    );
+  }
+  return saved.filter(({ module }) => hits(module, names));
+}
+
+/** The module itself, or one that it lies in. */
+function hits(module: string, names: readonly string[]): boolean {
+  const parts = module.split(".");
+  return parts.some((_, index) => {
+    const path = parts.slice(0, index + 1).join(".");
+    return names.some((name) => path.endsWith(name));
+  });
 }

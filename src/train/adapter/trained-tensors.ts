@@ -15,6 +15,7 @@ import { BaseMatrix, valuesOf } from "./base-matrix.ts";
 import { type InitialAdapter, readInitialTensors } from "./initial-adapter.ts";
 import { initialiseFactors } from "./initialise.ts";
 import { type Part, partName, partShapes, partsOf } from "./parts.ts";
+import type { SavedWeight } from "./saved-modules.ts";
 import type { SelectedModule } from "./select-modules.ts";
 
 /** One trained tensor: `<module>/down` and so on, or a weight of the base by its own name. */
@@ -23,19 +24,20 @@ export interface TrainedTensor extends Parameter {
   /** What it belongs to, for norms and messages. */
   readonly module: string;
   readonly part: Part | "whole";
+  /** What an adapter's reader calls it: its name, or for a weight that is trained whole that of the running model. */
+  readonly storedAs: string;
 }
 
 export interface TrainedSet {
   readonly modules: readonly SelectedModule[];
-  /** Names of weights of the base that are trained whole. */
-  readonly saved: readonly string[];
+  readonly saved: readonly SavedWeight[];
   readonly tensors: readonly TrainedTensor[];
 }
 
 export interface CreateOptions {
   readonly base: Base;
   readonly modules: readonly SelectedModule[];
-  readonly saved: ReadonlyMap<string, string>;
+  readonly saved: readonly SavedWeight[];
   readonly settings: TrainSettings;
   readonly initial: InitialAdapter | undefined;
 }
@@ -47,13 +49,13 @@ export function createTrainedSet(options: CreateOptions): TrainedSet {
   const { base, modules, saved, settings, initial } = options;
   const given = initial === undefined ? new Map<string, Float32Array>() : readInitialTensors(initial);
   const tensors = modules.flatMap((selected) => createModule(base, selected, settings, given));
-  for (const [name, module] of saved) {
+  for (const { name, module, parameter } of saved) {
     const shape = base.weights.get(name)?.shape ?? [];
-    const values = given.get(name) ?? valuesOf(base, name).slice();
-    tensors.push(tensorOf({ name, module, part: "whole", shape, values }, settings));
+    const values = given.get(parameter) ?? valuesOf(base, name).slice();
+    tensors.push(tensorOf({ name, module, part: "whole", storedAs: parameter, shape, values }, settings));
   }
   if (initial !== undefined) assertSameParts(initial, tensors);
-  return { modules, saved: [...saved.keys()], tensors };
+  return { modules, saved, tensors };
 }
 
 function createModule(
@@ -92,12 +94,12 @@ function createModule(
       part === "magnitude"
         ? (given.get(name) ?? weight.mergedNorms(values.down, values.up, rank, scale))
         : values[part];
-    return tensorOf({ name, module: layer.module, part, shape: shapes[part], values: start }, settings);
+    return tensorOf({ name, module: layer.module, part, storedAs: name, shape: shapes[part], values: start }, settings);
   });
 }
 
 function tensorOf(
-  tensor: Pick<TrainedTensor, "name" | "module" | "part" | "shape" | "values">,
+  tensor: Pick<TrainedTensor, "name" | "module" | "part" | "storedAs" | "shape" | "values">,
   settings: TrainSettings,
 ): TrainedTensor {
   const { optimizer } = settings.optimiser;
@@ -116,7 +118,7 @@ function momentOf(optimizer: OptimizerName, index: number, length: number): Floa
 
 /** Everything in the initial adapter is trained on, and has the shape that it will have. */
 function assertSameParts({ path, tensors: initial }: InitialAdapter, tensors: readonly TrainedTensor[]): void {
-  const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]));
+  const shapes = new Map(tensors.map(({ storedAs, shape }) => [storedAs, shape]));
   const left = [...initial.keys()].filter((name) => !shapes.has(name));
   if (left.length > 0) {
     throw new UsageError(`these of its tensors would not be trained on: ${summarise(left.map(quote))}`, {

@@ -28,6 +28,10 @@ export interface Base {
   readonly layers: readonly BaseLayer[];
   /** By the names that graphs have for them: headers until `load`, then f32 in memory. */
   readonly weights: ReadonlyMap<string, TensorData>;
+  /** Weights → what they are called while the model runs, as adapters name them. */
+  readonly parameterNames: ReadonlyMap<string, string>;
+  /** Gives the output head a weight of its own, where it is the embedding's table; before `load`. */
+  readonly untie: () => void;
   /** Reads the weights; graphs built later compute with them. */
   readonly load: () => void;
   readonly vocabulary: number;

@@ -13,6 +13,7 @@ import { bindWeights, type WeightLookup } from "../../models/bind-weights.ts";
 import { buildModel } from "../../models/build-model.ts";
 import { describeModel } from "../../models/describe-model.ts";
 import type { ModelDescription } from "../../models/description.ts";
+import { expectedTensors } from "../../models/tensors.ts";
 import type { Base, BaseLayer } from "./base.ts";
 import { declareTokenInputs } from "./token-inputs.ts";
 
@@ -30,21 +31,32 @@ export async function openModelBase(path: string): Promise<Base> {
   }
   const description = describeModel(model.config, join(path, "config.json"));
   const lookup = bindWeights(description, model.store);
+  const layers = listLayers(description, lookup);
+  const { head, embedding } = description;
   let weights: ReadonlyMap<string, TensorData> = model.store.tensors;
+  let ownHead: string | undefined;
   const current: WeightLookup = (name) => {
-    const { name: stored } = lookup(name);
+    const stored = name === head.weight && ownHead !== undefined ? ownHead : lookup(name).name;
     const tensor = weights.get(stored);
     if (tensor === undefined) throw new Error(`no weight ${stored}`);
     return tensor;
   };
   return {
     path,
-    layers: listLayers(description, lookup),
+    layers,
     get weights() {
       return weights;
     },
+    get parameterNames() {
+      return nameParameters(description, current, layers);
+    },
+    untie: () => {
+      if (lookup(head.weight) !== lookup(embedding.weight)) return;
+      ownHead = head.weight;
+      weights = new Map([...weights, [ownHead, { ...lookup(embedding.weight), name: ownHead }]]);
+    },
     load: () => {
-      weights = loadWeights(model.store.tensors);
+      weights = loadWeights(weights);
     },
     vocabulary: description.vocabulary,
     maxLength: description.maxPositions,
@@ -60,6 +72,27 @@ export async function openModelBase(path: string): Promise<Base> {
     files: model.store.files,
     warnings: model.store.warnings,
   };
+}
+
+/** By stored name; of a tied table the embedding's name. */
+function nameParameters(
+  description: ModelDescription,
+  lookup: WeightLookup,
+  layers: readonly BaseLayer[],
+): ReadonlyMap<string, string> {
+  const { head } = description;
+  const stem = (name: string) => name.slice(0, name.lastIndexOf("."));
+  const modules = new Map(layers.flatMap(({ weight, module, isHead }) => (isHead ? [] : [[stem(weight), module]])));
+  const names = [...expectedTensors(description).keys()].map((name) => {
+    const stored = lookup(name).name;
+    return [stored, (modules.get(stem(stored)) ?? stem(name)) + name.slice(name.lastIndexOf("."))] as const;
+  });
+  const parameters = new Map(names);
+  for (const name of [head.weight, head.bias]) {
+    const stored = name && lookup(name).name;
+    if (stored && !parameters.has(stored)) parameters.set(stored, head.module + stored.slice(stored.lastIndexOf(".")));
+  }
+  return parameters;
 }
 
 /** The layers are those of a graph, whatever its sizes. */

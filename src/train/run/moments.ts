@@ -34,7 +34,7 @@ export async function restoreTensors(path: string, tensors: readonly TrainedTens
   const adapter = await openInitialAdapter(path);
   const moments = openSafetensors(join(path, MOMENTS_NAME)).tensors;
   for (const tensor of tensors) {
-    fill(tensor.values, adapter.tensors.get(tensor.name), tensor.name, path);
+    fill(tensor.values, adapter.tensors.get(tensor.storedAs), tensor.name, path);
     for (const [name, values] of momentsOf(tensor)) fill(values, moments.get(name), name, path);
   }
 }
@@ -46,9 +46,9 @@ export async function readValues(
 ): Promise<ReadonlyMap<string, Float32Array>> {
   const adapter = await openInitialAdapter(path);
   return new Map(
-    tensors.map(({ name, values }) => {
+    tensors.map(({ name, storedAs, values }) => {
       const copy = new Float32Array(values.length);
-      fill(copy, adapter.tensors.get(name), name, path);
+      fill(copy, adapter.tensors.get(storedAs), name, path);
       return [name, copy];
     }),
   );
