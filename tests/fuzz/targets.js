@@ -6,7 +6,7 @@
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { inspect, merge } from "lora-tool";
+import { convert, inspect, merge } from "lora-tool";
 import { misfitSafetensors, mutateBytes, mutateJson, mutateSafetensors } from "./mutate.js";
 
 /** @typedef {import("./random.js").Random} Random */
@@ -72,6 +72,11 @@ export function makeTargets(folder) {
     cpSync(join(FIXTURES, "peft", name, "base"), join(copy, "base"), { recursive: true });
     cpSync(join(FIXTURES, "peft", name, part), join(copy, "adapter"), { recursive: true });
     return { base: join(copy, "base"), adapter: join(copy, "adapter") };
+  });
+  const models = readdirSync(join(FIXTURES, "models")).flatMap((name) => {
+    if (name === "stories260K") return [];
+    cpSync(join(FIXTURES, "models", name), join(folder, "models", name), { recursive: true });
+    return [join(folder, "models", name)];
   });
   const sharded = join(folder, "sharded");
   cpSync(join(FIXTURES, "stories260K-sharded-bf16"), sharded, { recursive: true });
@@ -173,6 +178,18 @@ export function makeTargets(folder) {
           const path = weightsOf(one);
           damage(path, spoilTensors(random, original(path)));
         }),
+    },
+    {
+      name: "model",
+      weight: 10,
+      files: [folder],
+      prepare: (random) => {
+        const model = random.pick(models);
+        const [config, weights] = [join(model, "config.json"), join(model, "model.safetensors")];
+        if (random.chance(0.8)) damage(config, mutateJson(random, textOf(config)));
+        else damage(weights, spoilTensors(random, original(weights)));
+        return () => convert({ input: model, to: "onnx", out: join(folder, "out.onnx"), dryRun: true });
+      },
     },
     {
       name: "whole merge",
