@@ -13,7 +13,7 @@ export const CONVENTIONS = ["lora", "rslora"] as const;
 export type Convention = (typeof CONVENTIONS)[number];
 
 /** Naming schemes on disk, in the order in which a file is tried: the most particular first. */
-export const LAYOUTS = ["gguf", "mlx", "kohya", "diffusers", "peft"] as const;
+export const LAYOUTS = ["gguf", "onnx-adapter", "mlx", "kohya", "diffusers", "peft"] as const;
 export type Layout = (typeof LAYOUTS)[number];
 
 /** What the adapted layer is. A Hugging Face Conv1D is `linear`: its orientation is a fact of the base's architecture. */

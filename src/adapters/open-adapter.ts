@@ -19,6 +19,7 @@ import { ggufReader } from "./layouts/gguf/read.ts";
 import { kohyaReader } from "./layouts/kohya/read.ts";
 import type { AdapterFiles, LayoutReader, SettingsFile } from "./layouts/layout-reader.ts";
 import { mlxReader } from "./layouts/mlx/read.ts";
+import { onnxAdapterReader } from "./layouts/onnx-adapter/read.ts";
 import { peftReader } from "./layouts/peft/read.ts";
 import { outputBytes } from "./output/output-tensor.ts";
 import type { AdapterOutput } from "./output/write-files.ts";
@@ -32,6 +33,7 @@ const READERS: Record<Layout, LayoutReader> = {
   kohya: kohyaReader,
   diffusers: diffusersReader,
   gguf: ggufReader,
+  "onnx-adapter": onnxAdapterReader,
   peft: peftReader,
 };
 

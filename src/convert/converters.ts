@@ -6,6 +6,7 @@ import { diffusersWriter } from "../adapters/layouts/diffusers/write.ts";
 import { ggufWriter } from "../adapters/layouts/gguf/write.ts";
 import { kohyaWriter } from "../adapters/layouts/kohya/write.ts";
 import { mlxWriter } from "../adapters/layouts/mlx/write.ts";
+import { onnxAdapterWriter } from "../adapters/layouts/onnx-adapter/write.ts";
 import { peftWriter } from "../adapters/layouts/peft/write.ts";
 import { convertAdapter } from "./convert-adapter.ts";
 import { convertToOnnx } from "./onnx/to-onnx.ts";
@@ -19,5 +20,7 @@ export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Prom
   kohya: (options) => convertAdapter(options, { layout: "kohya", format: "safetensors", plan: kohyaWriter }),
   mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),
   onnx: convertToOnnx,
+  "onnx-adapter": (options) =>
+    convertAdapter(options, { layout: "onnx-adapter", format: "onnx-adapter", plan: onnxAdapterWriter }),
   peft: (options) => convertAdapter(options, { layout: "peft", format: undefined, plan: peftWriter }),
 };

@@ -8,7 +8,7 @@ import type { RunOptions } from "../core/progress.ts";
 import { formatOf } from "../formats/registry.ts";
 
 /** Layouts of adapters, and containers of models. */
-export const CONVERT_TARGETS = ["peft", "kohya", "diffusers", "mlx", "gguf", "onnx"] as const;
+export const CONVERT_TARGETS = ["peft", "kohya", "diffusers", "mlx", "gguf", "onnx-adapter", "onnx"] as const;
 export type ConvertTarget = (typeof CONVERT_TARGETS)[number];
 
 export interface ConvertOptions extends RunOptions {

@@ -16,6 +16,8 @@ export interface WeightsFrame {
   readonly header: Uint8Array;
   /** From the start of the file, in bytes; one for each tensor, in the order given. */
   readonly offsets: readonly number[];
+  /** What stands right before each tensor, where a format has something there. */
+  readonly before?: readonly Uint8Array[];
   /** Of the whole file, in bytes. */
   readonly size: number;
 }

@@ -29,7 +29,7 @@ const CARRIED = {
       "mlx/dora-embedding",
       "mlx/experts-mixtral",
       "gguf/llama",
-      "gguf/llama-heads",
+      "onnx-adapter/gpt2",
     ],
   },
   gguf: {
@@ -46,6 +46,18 @@ const CARRIED = {
       "gguf/llama",
       "gguf/llama-heads",
       "gguf/qwen2-alpha-0",
+    ],
+  },
+  "onnx-adapter": {
+    out: "adapter.onnx_adapter",
+    names: [
+      "peft/llama-bf16-adapter-bf16",
+      "peft/llama-patterns",
+      "peft/gpt2-lora",
+      "peft/adalora",
+      "mlx/experts-mixtral",
+      "gguf/llama-heads",
+      "onnx-adapter/lora",
     ],
   },
 } as const;
@@ -88,6 +100,11 @@ const REFUSED: Record<keyof typeof CARRIED, readonly (readonly [name: string, re
     ["peft/gpt-neox-head", "expected a base of type llama, mistral"],
     ["peft/tied-lm-head-lora", "lm_head"],
     ["peft/llava-older-names", '"multi_modal_projector.linear_1": has no such layer'],
+  ],
+  "onnx-adapter": [
+    ["peft/llama-dora", "has no place for a DoRA magnitude"],
+    ["peft/embedding-no-base-layer", "has no place for adapted embeddings"],
+    ["kohya/lora", "is for language models"],
   ],
 };
 

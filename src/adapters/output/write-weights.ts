@@ -36,7 +36,7 @@ export async function writeWeights(
 }
 
 function* filePieces(
-  { header, offsets, size }: WeightsFrame,
+  { header, offsets, before = [], size }: WeightsFrame,
   tensors: readonly OutputTensor[],
   pieces: TensorPieces,
 ): Generator<Uint8Array> {
@@ -44,7 +44,10 @@ function* filePieces(
   let position = header.byteLength;
   for (const [index, tensor] of tensors.entries()) {
     const offset = offsets[index] ?? position;
-    if (offset > position) yield new Uint8Array(offset - position);
+    const gap = new Uint8Array(offset - position);
+    const own = before[index] ?? new Uint8Array();
+    gap.set(own, gap.length - own.length);
+    if (gap.length > 0) yield gap;
     yield* pieces.of(tensor);
     position = offset + outputBytes(tensor);
   }
