@@ -8,6 +8,7 @@ import { type InitialAdapter, openInitialAdapter } from "./adapter/initial-adapt
 import { partShapes, partsOf } from "./adapter/parts.ts";
 import { type SavedWeight, selectSaved } from "./adapter/saved-modules.ts";
 import { type SelectedModule, selectModules } from "./adapter/select-modules.ts";
+import { type Advice, adviseLearningRate } from "./advice.ts";
 import type { Base } from "./base/base.ts";
 import { openModelBase } from "./base/model-base.ts";
 import { Batches } from "./data/batches.ts";
@@ -70,6 +71,7 @@ function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): T
   });
   const elementsOf = (names: Iterable<string>) =>
     [...names].reduce((sum, name) => sum + (elementCount(base.weights.get(name)?.shape ?? []) ?? 0), 0);
+  const advice = adviceFor(settings, base);
   return {
     out: options.out,
     base: options.base,
@@ -83,13 +85,27 @@ function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): T
     baseElements: elementsOf(base.weights.keys()),
     stepsPerEpoch: windows.stepsPerEpoch,
     totalSteps,
+    advice,
     warnings: [
       ...base.warnings,
       ...data.summary.warnings,
       ...(evalData?.summary.warnings ?? []),
       ...planWarnings(settings),
+      ...advice.warnings,
     ],
   };
+}
+
+/** For the rank and alpha of modules that no pattern names. */
+function adviceFor({ adapter, optimiser }: TrainSettings, { layers }: Base): Advice {
+  const table = layers.find(({ kind }) => kind === "embedding");
+  return adviseLearningRate({
+    ...adapter,
+    optimizer: optimiser.optimizer,
+    // LoRA+ steps `up` faster, and `up` is what the first step moves.
+    learningRate: optimiser.learningRate * optimiser.loraPlusRatio,
+    width: table?.outputs ?? layers[0]?.inputs ?? 1,
+  });
 }
 
 function planWarnings({ adapter }: TrainSettings): string[] {

@@ -4,6 +4,7 @@
 
 import type { Convention } from "../adapters/adapter.ts";
 import type { DeviceInfo } from "../engine/device.ts";
+import type { Advice } from "./advice.ts";
 import type { DataSummary } from "./data/prepare.ts";
 
 export interface TrainedModuleReport {
@@ -47,6 +48,8 @@ export interface TrainReport {
   readonly baseElements: number;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
+  /** What rank, alpha, convention and optimiser do to the first step, and the learning rates that suit. */
+  readonly advice: Advice;
   readonly warnings: readonly string[];
   readonly result?: TrainResult;
 }

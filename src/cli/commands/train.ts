@@ -12,6 +12,7 @@ import { formatCount, formatSeconds, formatShare, formatTable } from "../format.
 import { type Io, paint } from "../io.ts";
 import { addOutputOptions, type OutputOptions, parseAlpha, parseCount } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
+import { dataFacts, describePreviews } from "../row-preview.ts";
 import { addAdapterOptions, addTrainingOptions, parseSeed, type TrainingFlags } from "../train-options.ts";
 import { createTrainProgress } from "../train-progress.ts";
 
@@ -66,20 +67,18 @@ function describeTraining(io: Io, report: TrainReport): string {
   const { result } = report;
   const rows = [
     ["base", escapeText(report.base)],
-    [
-      "data",
-      `${formatCount(report.data.kept)} rows of ${escapeText(report.data.path)}, ${formatCount(report.data.scored)} scored tokens`,
-    ],
+    ...dataFacts(report.data),
+    ...(report.evalData === undefined ? [] : dataFacts(report.evalData)),
     ["adapter", `${report.method}, scale = ${FORMULAS[report.convention]}`],
     [
       "trained",
       `${formatCount(report.trainable)} parameters, ${formatShare(report.trainable, report.baseElements)} of the base's ${formatCount(report.baseElements)}`,
     ],
     ["steps", `${formatCount(report.totalSteps)}, ${formatCount(report.stepsPerEpoch)} an epoch`],
-    ...(result === undefined ? [] : resultRows(report, result)),
+    ...(result === undefined ? report.advice.facts.map((fact) => ["advice", fact]) : resultRows(report, result)),
   ];
   const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
-  return `${moduleTable(report.modules)}\n${facts}`;
+  return [describePreviews(io, report.data.previews), moduleTable(report.modules), facts].filter(Boolean).join("\n");
 }
 
 const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
