@@ -30,8 +30,10 @@ interface ConvertFlags extends OutputOptions {
 export function addConvertCommand(program: Command, io: Io): void {
   const command = program
     .command("convert")
-    .summary("same adapter, other layout: PEFT, kohya, diffusers, MLX, GGUF, .onnx_adapter")
-    .description("Writes the adapter in the layout of another tool: its deltas stay what they are.")
+    .summary("same adapter, other layout (PEFT, kohya, diffusers, MLX, GGUF …); same model, other container (ONNX)")
+    .description(
+      "Writes an adapter in the layout of another tool, or a model in another container: what they compute stays.",
+    )
     .argument("<input>", "adapter of any layout, or a model: a folder or a file");
   addOutputOptions(command)
     .addOption(new Option("--to <layout>", "what to write").choices(CONVERT_TARGETS).makeOptionMandatory())

@@ -49,7 +49,10 @@ export async function convertToOnnx(options: ConvertOptions): Promise<ModelConve
     modelType: description.type,
     tensors: stored.length,
     bytes: stored.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    notes: link ? ["the weights stay where they are: the model needs their files at the same place beside it"] : [],
+    notes: [
+      ...(link ? ["the weights stay where they are: the model needs their files at the same place beside it"] : []),
+      "config.json is in the model's metadata; tokenizer and other small files stay where they are",
+    ],
     warnings: model.store.warnings,
   };
   if (options.dryRun) return report;
