@@ -42,4 +42,12 @@ export {
   rescale,
   resize,
 } from "./rescale/index.ts";
-export { type TrainEvent, type TrainOptions, type TrainReport, train } from "./train/index.ts";
+export {
+  type SweepOptions,
+  type SweepReport,
+  sweep,
+  type TrainEvent,
+  type TrainOptions,
+  type TrainReport,
+  train,
+} from "./train/index.ts";

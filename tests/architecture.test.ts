@@ -30,6 +30,7 @@ const MAY_USE_FS = [
   /^merge\/(parts|write-model|model-files)\.ts$/,
   /^adapters\/open-adapter\.ts$/,
   /^train\/run\/(checkpoint|metrics|output-folder)\.ts$/,
+  /^train\/sweep\/(sweep|sweep-record)\.ts$/,
 ];
 
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" })

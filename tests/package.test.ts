@@ -67,5 +67,5 @@ test("every entry of `exports` can be imported", async () => {
   expect(formats).toEqual(expect.arrayContaining(["openModel", "openStore", "writeSafetensors"]));
   expect(merge).toEqual(expect.arrayContaining(["merge", "verify"]));
   expect(rescale).toEqual(["rescale", "resize"]);
-  expect(train).toEqual(["train"]);
+  expect(train).toEqual(["sweep", "train"]);
 });

@@ -11,6 +11,7 @@ import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
 import { addRescaleCommand } from "./commands/rescale.ts";
 import { addResizeCommand } from "./commands/resize.ts";
+import { addSweepCommand } from "./commands/sweep.ts";
 import { addTrainCommand } from "./commands/train.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 import { EXIT, reportFailure } from "./failure.ts";
@@ -85,6 +86,7 @@ function createProgram(io: Io, json: boolean): Command {
   addConvertCommand(program, io);
   addVerifyCommand(program, io);
   addTrainCommand(program, io);
+  addSweepCommand(program, io);
   addInspectCommand(program, io);
   return program;
 }

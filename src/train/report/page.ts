@@ -117,7 +117,7 @@ function drawLines(chart: LineChart, look: Look): Element {
     height: stacked ? top + 40 + 250 * panels.length : top + (panels.length > 1 ? 360 : 270) + facetLabels,
     marginTop: top + 14 + facetLabels,
     marginLeft: 54,
-    marginRight: stacked ? 22 : 14,
+    marginRight: stacked ? 54 : 14,
     marginBottom: 38,
     x: axisOf(chart.x, look.width / (stacked ? 1 : Math.max(1, panels.length))),
     y: { ...axisOf(chart.y), grid: true },

@@ -1,0 +1,94 @@
+/**
+ * `lora-tool sweep`: flags → options of the library → its report in words.
+ */
+
+import { type Command, InvalidArgumentError } from "commander";
+import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
+import { escapeText } from "../../core/text.ts";
+import type { SweepOptions } from "../../train/sweep/options.ts";
+import type { SweepReport } from "../../train/sweep/sweep.ts";
+import { formatCount, formatSeconds, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import { addOutputOptions, type OutputOptions, parseAlpha, parseCount, parsePart } from "../options.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
+import { addAdapterOptions, addTrainingOptions, parseSeed, type TrainingFlags } from "../train-options.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool sweep --base ./llama --data rows.jsonl --ranks 4,32,256 --scalings lora,rslora --steps 300 -o ./sweep
+  $ lora-tool sweep --base ./llama --data rows.jsonl --ranks 8,64 --lrs 1e-4,1e-3 --seeds 1,2,3 --jobs 2 -o ./sweep
+  $ lora-tool sweep --base ./llama --data rows.jsonl --ranks 4,16,64,256 --steps 1 -o ./law
+  $ lora-tool sweep … --part 3/8 -o ./sweep && lora-tool sweep … --finish -o ./sweep
+`;
+
+type SweepFlags = OutputOptions &
+  Omit<TrainingFlags, "rank" | "scaling" | "lr" | "seed" | "rankPattern" | "initAdapter" | "resume"> &
+  Pick<SweepOptions, "ranks" | "scalings" | "lrs" | "seeds" | "jobs" | "part" | "finish"> & {
+    readonly lr?: readonly number[];
+    readonly seed?: readonly number[];
+  };
+
+export function addSweepCommand(program: Command, io: Io): void {
+  const command = program
+    .command("sweep")
+    .summary("train over ranks × scalings × learning rates × seeds, and compare")
+    .description("Trains an adapter for each rank, scaling, learning rate and seed, and writes one report of them all.")
+    .requiredOption("--ranks <list>", "ranks, with commas", listOf(parseCount))
+    .option("--scalings <list>", `${CONVENTIONS.join(" and ")} (default: both)`, listOf(parseConvention))
+    .option("--lrs <list>", "learning rates, with commas (default: 0.0002)", listOf(parseAlpha))
+    .option("--lr <list>", "the same as --lrs", listOf(parseAlpha))
+    .option("--seeds <list>", "seeds, with commas; several show what chance makes (default: 42)", listOf(parseSeed))
+    .option("--seed <list>", "the same as --seeds", listOf(parseSeed))
+    .option("--alpha <x>", "alpha of all adapters (default: 16)", parseAlpha)
+    .option("--jobs <n>", "runs at a time, each in a process of its own (default: 1)", parseCount)
+    .option("--part <i/n>", "train only the i-th of n parts, to be joined by --finish", parsePart)
+    .option("--finish", "write the report of the cells that parts have trained");
+  addAdapterOptions(command);
+  addTrainingOptions(command).option("--save-every <n>", "steps between checkpoints of a run", parseCount);
+  addOutputOptions(command)
+    .addHelpText("after", EXAMPLES)
+    .action(async (flags: SweepFlags) => {
+      const { sweep } = await import("../../train/sweep/sweep.ts");
+      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const { json, quiet, lr, seed, ...options } = flags;
+      const report = await sweep({
+        ...options,
+        lrs: options.lrs ?? lr,
+        seeds: options.seeds ?? seed,
+        signal: io.signal,
+        onProgress: bar.onProgress,
+      }).finally(bar.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeSweep(io, report));
+    });
+}
+
+function listOf<Value>(parse: (text: string) => Value): (text: string) => Value[] {
+  return (text) => text.split(",").map((item) => parse(item.trim()));
+}
+
+function parseConvention(text: string): Convention {
+  const convention = CONVENTIONS.find((name) => name === text);
+  if (convention === undefined) throw new InvalidArgumentError(`expected ${CONVENTIONS.join(" or ")}`);
+  return convention;
+}
+
+/** The report in words. */
+function describeSweep(io: Io, { out, planned, stepsPerCell, trained, seconds, result }: SweepReport): string {
+  const label = (text: string) => paint(io.stdout, "bold", text.padEnd(7));
+  const facts = [[label("cells"), `${formatCount(planned.length)}, ${formatCount(stepsPerCell)} steps each`]];
+  if (trained === undefined || seconds === undefined) {
+    const rows = planned.map(({ rank, scaling, lr, seed }) => [String(rank), scaling, String(lr), String(seed)]);
+    return formatTable([["rank", "scaling", "lr", "seed"], ...rows]) + formatTable(facts);
+  }
+  const before = planned.length - trained;
+  const rest = before === 0 ? "" : `, ${formatCount(before)} were complete`;
+  facts.push([label("trained"), `${formatCount(trained)} in ${formatSeconds(seconds)}${rest}`]);
+  if (result === undefined) return `${formatTable(facts)}${label("next")}  --finish, when all parts are done\n`;
+  facts.push([label("wrote"), `${escapeText(out)}/report.html and report.json`]);
+  const claims = result.claims.map(
+    ({ verdict, claim, evidence }) => `${paint(io.stdout, "bold", verdict)}: ${claim}\n  ${evidence}\n`,
+  );
+  return `${formatTable(facts)}\n${claims.join("")}`;
+}

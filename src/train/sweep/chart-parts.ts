@@ -1,0 +1,26 @@
+/**
+ * What the figures of a sweep have in common.
+ */
+
+import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
+import type { Axis } from "../report/chart.ts";
+import type { SeedGroup } from "./cell-result.ts";
+import { CONVENTION_NAMES } from "./words.ts";
+
+export function rankAxis(groups: readonly SeedGroup[]): Axis {
+  return { label: "rank", scale: "log", ticks: [...new Set(groups.map(({ rank }) => rank))].sort((a, b) => a - b) };
+}
+
+/** One panel for each convention. */
+export function panelsOf(groups: readonly SeedGroup[]): string[] {
+  return conventionsOf(groups).map((scaling) => CONVENTION_NAMES[scaling]);
+}
+
+export function conventionsOf(groups: readonly SeedGroup[]): Convention[] {
+  return CONVENTIONS.filter((scaling) => groups.some((group) => group.scaling === scaling));
+}
+
+/** As many as a drawing can show, so that a report stays small. */
+export function chartDigits(value: number): number {
+  return Number(value.toPrecision(5));
+}
