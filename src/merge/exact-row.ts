@@ -2,14 +2,14 @@
  * One row of an edited tensor in double precision, by plain loops and without the engine: the second opinion of `verify`.
  */
 
-import type { Step } from "../adapters/edit.ts";
 import type { MatrixLoader } from "../adapters/load-matrix.ts";
+import type { MergeStep } from "./combine/combine-step.ts";
 
 /** Steps that a single row decides; the others need the whole tensor or a product that is only made by the engine. */
-const ROW_STEPS: ReadonlySet<Step["kind"]> = new Set(["low-rank", "add", "scale", "replace-rows", "magnitude"]);
+const ROW_STEPS: ReadonlySet<MergeStep["kind"]> = new Set(["low-rank", "add", "scale", "replace-rows", "magnitude"]);
 
 /** Whether a row of the result depends on that row of the base and on the factors only. */
-export function isRowWise(steps: readonly Step[]): boolean {
+export function isRowWise(steps: readonly MergeStep[]): boolean {
   return steps.every((step) => ROW_STEPS.has(step.kind) && !(step.kind === "magnitude" && step.axis === "columns"));
 }
 
@@ -22,7 +22,7 @@ export interface ExactRow {
 }
 
 /** Row `row` after the steps; `steps` must satisfy `isRowWise`. */
-export function exactRow(base: Float32Array, row: number, steps: readonly Step[], loader: MatrixLoader): ExactRow {
+export function exactRow(base: Float32Array, row: number, steps: readonly MergeStep[], loader: MatrixLoader): ExactRow {
   const values = Float64Array.from(base);
   const sizes = values.map(Math.abs);
   let terms = 0;
@@ -33,7 +33,7 @@ export function exactRow(base: Float32Array, row: number, steps: readonly Step[]
 type Row = Pick<ExactRow, "values" | "sizes">;
 
 /** Applies one step and returns how many products it summed for an element. */
-function applyToRow({ values, sizes }: Row, row: number, step: Step, loader: MatrixLoader): number {
+function applyToRow({ values, sizes }: Row, row: number, step: MergeStep, loader: MatrixLoader): number {
   const columns = values.length;
   const add = (column: number, amount: number) => {
     values[column] = (values[column] ?? 0) + amount;

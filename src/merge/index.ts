@@ -2,7 +2,7 @@
  * `lora-tool/merge`: base + adapters → inference-ready weights, and the proof.
  */
 
-export { MERGE_METHODS, type MergeMethod, type MergeOptions, merge } from "./merge.ts";
+export { type MergeOptions, merge } from "./merge.ts";
 export type { Part } from "./parts.ts";
 export type { Action, OutputDtype } from "./plan.ts";
 export { PROVENANCE_KEY } from "./provenance.ts";

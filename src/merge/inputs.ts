@@ -12,10 +12,12 @@ import type { Model } from "../formats/model.ts";
 import { openModel } from "../formats/open-model.ts";
 import { findFormat } from "../formats/registry.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
+import { takesDeltas } from "./combine/join-edits.ts";
+import { type ChosenMethod, chooseMethod, type MethodOptions, unusedParameters } from "./combine/options.ts";
 import { type MergePlan, OUTPUT_DTYPES, type OutputDtype, planMerge } from "./plan.ts";
 import type { WeightedAdapter } from "./provenance.ts";
 
-export interface InputOptions {
+export interface InputOptions extends MethodOptions {
   /** HF folder, `model.safetensors.index.json` or one `.safetensors` file. */
   readonly base: string;
   /** Paths of adapters; `weight` multiplies the delta, default 1. */
@@ -30,6 +32,7 @@ export interface InputOptions {
 export interface Inputs {
   readonly model: Model;
   readonly adapters: readonly WeightedAdapter[];
+  readonly method: ChosenMethod;
   readonly plan: MergePlan;
   readonly warnings: readonly string[];
 }
@@ -45,6 +48,7 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     throw new UsageError(`expected dtype ${OUTPUT_DTYPES.join(", ")}, got ${String(dtype)}`);
   }
   if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
+  const method = chooseMethod(options);
   const model = await openModel(options.base);
   const format = model.kind === "file" ? findFormat(model.path) : "safetensors";
   if (format !== "safetensors") {
@@ -60,17 +64,25 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   }
   const resolved = [];
   for (const { adapter, weight } of adapters) {
-    resolved.push(await resolveAdapter(adapter, model, { weight, ...(expertOrder && { expertOrder }) }));
+    const ownWeight = takesDeltas(method) ? 1 : weight;
+    resolved.push(await resolveAdapter(adapter, model, { weight: ownWeight, ...(expertOrder && { expertOrder }) }));
   }
-  const plan = planMerge(model, describeArchitecture(model), resolved, { dtype, allowUnused });
+  const plan = planMerge(model, describeArchitecture(model), resolved, {
+    dtype,
+    allowUnused,
+    method,
+    weights: adapters.map(({ weight }) => weight),
+  });
   const warnings = [
+    ...unusedParameters(options),
+    ...(method.rank !== undefined && method.name !== "svd" ? [`rank has no part in ${method.name}`] : []),
     ...model.store.warnings,
     ...adapters.flatMap(({ adapter }) => adapter.warnings),
     ...repeated(adapters),
     ...resolved.flatMap((one) => one.warnings),
     ...(allowUnused ? resolved.flatMap((one) => one.unmatched) : []),
   ];
-  return { model, adapters, plan, warnings };
+  return { model, adapters, method, plan, warnings };
 }
 
 /** One line for each adapter that was given before, under whatever path. */

@@ -5,9 +5,10 @@
  * plan only, never on the number of workers, so the bytes of the output do not either.
  */
 
-import type { Step } from "../adapters/edit.ts";
 import type { Dtype } from "../core/dtype.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
+import type { MergeStep } from "./combine/combine-step.ts";
+import { METHODS } from "./combine/registry.ts";
 import type { PlacedTensor } from "./output-layout.ts";
 import type { PlannedTensor } from "./plan.ts";
 
@@ -40,7 +41,7 @@ export interface TensorWork {
   /** The rows that this job makes. */
   readonly rowStart: number;
   readonly rowEnd: number;
-  readonly steps: readonly Step[];
+  readonly steps: readonly MergeStep[];
 }
 
 export interface TensorJob extends TensorWork {
@@ -133,7 +134,13 @@ export function cutByRows(tensor: PlannedTensor): TensorWork[] {
   return jobs;
 }
 
-/** Column norms and factorisations see every row. */
-function needsWholeTensor(steps: readonly Step[]): boolean {
-  return steps.some((step) => step.kind === "residual" || (step.kind === "magnitude" && step.axis === "columns"));
+/** Column norms, factorisations and thresholds see every row. */
+function needsWholeTensor(steps: readonly MergeStep[]): boolean {
+  return steps.some((step) => {
+    if (step.kind === "combine") {
+      const method = METHODS[step.method.name];
+      return method.kind === "sum" || method.selection === "largest";
+    }
+    return step.kind === "residual" || (step.kind === "magnitude" && step.axis === "columns");
+  });
 }

@@ -20,14 +20,9 @@ import type { TensorStats } from "./tensor-executor.ts";
 import { describeFailures, type VerifyReport, verifyTensors } from "./verify.ts";
 import { writeHeaders, writeSmallFiles } from "./write-model.ts";
 
-/** How deltas are combined. `add`: the sum of each delta times its weight, exact. */
-export const MERGE_METHODS = ["add"] as const;
-export type MergeMethod = (typeof MERGE_METHODS)[number];
-
 export interface MergeOptions extends InputOptions, PoolOptions {
   /** A folder, or one `.safetensors` file for a base that is one file. */
   readonly out: string;
-  readonly method?: MergeMethod | undefined;
   /** Bytes of tensor data in one weights file; default: the base's own files. */
   readonly maxShardSize?: number | undefined;
   /** Make only this part; `finish` joins the parts. */
@@ -76,15 +71,12 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
   }
 }
 
-function assertOptions({ part, finish, maxShardSize = 1, method = "add" }: MergeOptions): void {
+function assertOptions({ part, finish, maxShardSize = 1 }: MergeOptions): void {
   if (part !== undefined && finish) throw new UsageError("part and finish exclude each other");
   if (part !== undefined && (!isCount(part.index) || !isCount(part.count) || part.index > part.count)) {
     throw new UsageError(`expected part i of n with 1 ≤ i ≤ n, got ${part.index} of ${part.count}`);
   }
   if (!isCount(maxShardSize)) throw new UsageError(`expected maxShardSize in whole bytes, got ${maxShardSize}`);
-  if (!MERGE_METHODS.includes(method)) {
-    throw new UsageError(`expected method ${MERGE_METHODS.join(", ")}, got ${String(method)}`);
-  }
 }
 
 function isCount(value: number): boolean {
@@ -105,7 +97,7 @@ async function writeModel(inputs: Inputs, pool: MergePool, options: MergeOptions
     layOut(plan, {
       fileName: model.kind === "folder" ? undefined : kind === "file" ? basename(options.out) : "model.safetensors",
       maxShardBytes: options.maxShardSize,
-      metadata: new Map([[PROVENANCE_KEY, provenance(model, adapters, options.method ?? "add", sha256)]]),
+      metadata: new Map([[PROVENANCE_KEY, provenance(model, adapters, inputs.method, sha256)]]),
     });
   try {
     // Hashes come last; until then zeros of the same length keep every offset where it will be.

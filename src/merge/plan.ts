@@ -6,13 +6,15 @@
  */
 
 import type { Architecture, TiedEmbedding } from "../adapters/architecture/architecture.ts";
-import type { ResolvedAdapter, Step, TensorEdit } from "../adapters/edit.ts";
+import type { ResolvedAdapter } from "../adapters/edit.ts";
 import { type Dtype, isFloatDtype } from "../core/dtype.ts";
 import { MismatchError } from "../core/errors.ts";
 import { elementCount, formatShape, type Shape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
+import type { MergeStep } from "./combine/combine-step.ts";
+import { type JoinOptions, joinEdits, type OwnedEdit } from "./combine/join-edits.ts";
 import { routeTiedEdits } from "./ties.ts";
 import { changedVocabulary, vocabularyProblems } from "./vocabulary.ts";
 
@@ -29,7 +31,7 @@ export interface PlannedTensor {
   readonly shape: Shape;
   /** [rows, columns] as the steps see the tensor. */
   readonly view: readonly [rows: number, columns: number];
-  readonly steps: readonly Step[];
+  readonly steps: readonly MergeStep[];
   /** Adapter modules that act on it. */
   readonly modules: readonly string[];
 }
@@ -58,7 +60,7 @@ export const OUTPUT_DTYPES = ["keep", "f32", "f16", "bf16"] as const;
 /** Dtype of the float tensors of the output; `keep`: each as in the base. */
 export type OutputDtype = (typeof OUTPUT_DTYPES)[number];
 
-export interface PlanOptions {
+export interface PlanOptions extends JoinOptions {
   readonly dtype: OutputDtype;
   /** Adapter tensors without a use are an error unless set. */
   readonly allowUnused: boolean;
@@ -79,9 +81,9 @@ export function planMerge(
     ...problems,
     ...(options.allowUnused ? [] : unmatched),
   ]);
-  const edits = new Map<string, TensorEdit[]>();
+  const edits = new Map<string, OwnedEdit[]>();
   const { routed, unties } = routeTiedEdits(
-    resolved.flatMap((adapter) => adapter.edits),
+    resolved.flatMap(({ edits }, adapter) => edits.map((edit): OwnedEdit => ({ ...edit, adapter }))),
     tie,
     model.store.tensors,
   );
@@ -127,7 +129,7 @@ export function planMerge(
 function planTensor(
   base: TensorData,
   source: TensorData,
-  edits: readonly TensorEdit[],
+  edits: readonly OwnedEdit[],
   options: PlanOptions,
   problems: string[],
 ): PlannedTensor {
@@ -147,7 +149,7 @@ function planTensor(
       );
     }
   }
-  const steps = edits.flatMap((edit) => edit.steps);
+  const steps = joinEdits(base.name, edits, options, problems);
   const action: Action =
     replacement !== undefined ? "replace" : steps.length > 0 ? "merge" : dtype === base.dtype ? "copy" : "cast";
   const modules = [...new Set(edits.map((edit) => edit.module))];
@@ -157,7 +159,7 @@ function planTensor(
 /** A tensor that the base does not store: the untied end of an embedding, or one that only the adapter has. */
 function planAddition(
   name: string,
-  edits: readonly TensorEdit[],
+  edits: readonly OwnedEdit[],
   tie: TiedEmbedding | undefined,
   model: Model,
   options: PlanOptions,

@@ -10,6 +10,7 @@ import type { Adapter } from "../adapters/adapter.ts";
 import { VERSION } from "../core/version.ts";
 import type { Model } from "../formats/model.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
+import { type ChosenMethod, usedSettings } from "./combine/options.ts";
 
 /** Key of the entry in the safetensors `__metadata__`. */
 export const PROVENANCE_KEY = "lora_tool";
@@ -33,14 +34,15 @@ export const PENDING_SHA256 = "0".repeat(64);
 export function provenance(
   model: Model,
   adapters: readonly WeightedAdapter[],
-  method: string,
+  method: ChosenMethod,
   sha256: (path: string) => string,
 ): string {
   const hashed = (files: readonly FileIdentity[]): HashedFile[] =>
     files.map(({ path }) => ({ name: basename(path), sha256: sha256(path) }));
   return JSON.stringify({
     version: VERSION,
-    method,
+    method: method.name,
+    ...usedSettings(method),
     base: hashed(model.store.files),
     adapters: adapters.map(({ adapter, weight }) => {
       const [lowest, highest] = scaleRange(adapter);

@@ -6,19 +6,19 @@
  */
 
 import type { TiedEmbedding } from "../adapters/architecture/architecture.ts";
-import type { TensorEdit } from "../adapters/edit.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
+import type { OwnedEdit } from "./combine/join-edits.ts";
 
 export interface RoutedEdits {
   /** Each edit addressed to a tensor that the output shall hold. */
-  readonly routed: readonly TensorEdit[];
+  readonly routed: readonly OwnedEdit[];
   /** The ends part. */
   readonly unties: boolean;
 }
 
 /** Addresses every edit of a tied end: to the stored tensor while the tie holds, else to each end of its own. */
 export function routeTiedEdits(
-  edits: readonly TensorEdit[],
+  edits: readonly OwnedEdit[],
   tie: TiedEmbedding | undefined,
   stored: ReadonlyMap<string, TensorData>,
 ): RoutedEdits {
@@ -39,7 +39,8 @@ export function routeTiedEdits(
   for (const end of unties ? ends : []) {
     const first = tied[0];
     if (first !== undefined && !stored.has(end) && !routed.some((edit) => edit.tensor === end)) {
-      routed.push({ tensor: end, module: first.module, view: first.view, steps: [], bothEnds: false });
+      const { module, view, adapter } = first;
+      routed.push({ tensor: end, module, view, steps: [], bothEnds: false, adapter });
     }
   }
   return { routed, unties };

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Adapter } from "../../src/adapters/adapter.ts";
 import { describeArchitecture } from "../../src/adapters/architecture/architecture.ts";
 import type { Model } from "../../src/formats/model.ts";
+import { chooseMethod } from "../../src/merge/combine/options.ts";
 import { type MergePlan, planMerge } from "../../src/merge/plan.ts";
 import { lora, model, resolve, tensor } from "../adapters/resolve/build.ts";
 import { errorOf } from "../support/errors.ts";
@@ -17,7 +18,12 @@ const override = (name: string, shape: readonly number[]) => ({ name, value: ten
 
 async function plan(base: Model, parts: Partial<Adapter>): Promise<MergePlan> {
   const resolved = await resolve(parts, base);
-  return planMerge(base, describeArchitecture(base), [resolved], { dtype: "keep", allowUnused: false });
+  return planMerge(base, describeArchitecture(base), [resolved], {
+    dtype: "keep",
+    allowUnused: false,
+    method: chooseMethod({}),
+    weights: [1],
+  });
 }
 
 const shapesOf = ({ files }: MergePlan) =>

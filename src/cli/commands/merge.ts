@@ -9,12 +9,14 @@ import type { MergeOptions } from "../../merge/merge.ts";
 import type { MergeReport } from "../../merge/report.ts";
 import { formatBytes, formatCount, formatScale, formatSeconds, formatShare, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
+import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
 import {
   addOutputOptions,
   deviceOption,
   engineOption,
   expertOrderOption,
   type OutputOptions,
+  parseCount,
   parsePart,
   parseSize,
   parseWeightedAdapter,
@@ -28,12 +30,13 @@ const EXAMPLES = `
 Examples:
   $ lora-tool merge ./llama ./adapter -o ./merged
   $ lora-tool merge ./llama ./style=0.7 ./facts=0.3 --dtype bf16 --max-shard-size 5GB -o ./merged
+  $ lora-tool merge ./llama ./style=0.7 ./facts=0.3 --method ties --density 0.2 -o ./merged
   $ lora-tool merge ./llama ./adapter -o ./merged --dry-run
   $ lora-tool merge ./llama ./adapter -o ./merged --verify --json
 `;
 
-interface MergeFlags extends OutputOptions {
-  readonly method: NonNullable<MergeOptions["method"]>;
+interface MergeFlags extends OutputOptions, MethodFlags {
+  readonly rank?: number;
   readonly dtype: NonNullable<MergeOptions["dtype"]>;
   readonly maxShardSize?: number;
   readonly workers?: number;
@@ -54,8 +57,8 @@ export function addMergeCommand(program: Command, io: Io): void {
     .description("Adds adapters to a base: W' = W + Σ weight · scale · up · down, each result rounded once.")
     .argument("<base>", "HF folder, .safetensors file or model.safetensors.index.json")
     .argument("<adapter[=weight]...>", "PEFT folder or .safetensors file; its delta times the weight");
-  addOutputOptions(command)
-    .addOption(new Option("--method <name>", "how deltas are combined").choices(["add"]).default("add"))
+  addMethodOptions(addOutputOptions(command))
+    .option("--rank <r>", "what svd cuts to (default: the highest rank of the adapters)", parseCount)
     .addOption(
       new Option("--dtype <dtype>", "dtype of the float tensors")
         .choices(["keep", "f32", "f16", "bf16"])
@@ -71,7 +74,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .addOption(expertOrderOption())
     .addOption(deviceOption())
     .addOption(engineOption())
-    .addHelpText("after", EXAMPLES)
+    .addHelpText("after", `${methodHelp()}${EXAMPLES}`)
     .action(async (base: string, adapters: readonly string[], flags: MergeFlags) => {
       const { merge } = await import("../../merge/merge.ts");
       const bar = createProgressBar(io, flags.quiet === true || flags.json === true);

@@ -8,6 +8,7 @@ import type { DeviceName } from "../../engine/device.ts";
 import type { VerifyReport } from "../../merge/verify.ts";
 import { formatCount } from "../format.ts";
 import type { Io } from "../io.ts";
+import { addMethodOptions, type MethodFlags } from "../method-options.ts";
 import {
   addCommonOptions,
   type CommonOptions,
@@ -15,6 +16,7 @@ import {
   expertOrderOption,
   parseCount,
   parseWeightedAdapter,
+  workersOption,
 } from "../options.ts";
 import { printReport } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
@@ -25,8 +27,9 @@ Examples:
   $ lora-tool verify ./llama ./style=0.7 ./facts=0.3 ./merged --json
 `;
 
-interface VerifyFlags extends CommonOptions {
+interface VerifyFlags extends CommonOptions, MethodFlags {
   readonly workers?: number;
+  readonly rank?: number;
   readonly allowUnused?: true;
   readonly expertOrder?: "rank-major" | "expert-major";
   readonly device: DeviceName;
@@ -40,8 +43,9 @@ export function addVerifyCommand(program: Command, io: Io): void {
     .usage("[options] <base> <adapter[=weight]>... <merged>")
     .argument("<base>", "what was merged into")
     .argument("<paths...>", "the adapters, and last the model to check");
-  addCommonOptions(command)
-    .option("--workers <n>", "threads (default: one a core, at most 8)", parseCount)
+  addMethodOptions(addCommonOptions(command))
+    .option("--rank <r>", "what svd cut to (default: the highest rank of the adapters)", parseCount)
+    .addOption(workersOption())
     .option("--allow-unused", "let adapter modules that the base does not have go unused")
     .addOption(expertOrderOption())
     .addOption(deviceOption())

@@ -2,7 +2,8 @@
  * Every kind of step and how it is made ready: a new kind does not compile until it has its row here.
  */
 
-import type { Step } from "../../adapters/edit.ts";
+import type { MergeStep } from "../combine/combine-step.ts";
+import { prepareCombine } from "./combine.ts";
 import { prepareAdd, prepareReplaceRows, prepareScale } from "./elementwise.ts";
 import { prepareLowRank } from "./low-rank.ts";
 import { prepareMagnitude } from "./magnitude.ts";
@@ -10,7 +11,7 @@ import { prepareHadamard, prepareKronecker } from "./products.ts";
 import { prepareResidual } from "./residual.ts";
 import type { PrepareStep, ReadyStep, StepContext } from "./tile.ts";
 
-const PREPARE: { readonly [Kind in Step["kind"]]: PrepareStep<Kind> } = {
+const PREPARE: { readonly [Kind in MergeStep["kind"]]: PrepareStep<Kind> } = {
   "low-rank": prepareLowRank,
   hadamard: prepareHadamard,
   kronecker: prepareKronecker,
@@ -19,11 +20,12 @@ const PREPARE: { readonly [Kind in Step["kind"]]: PrepareStep<Kind> } = {
   "replace-rows": prepareReplaceRows,
   magnitude: prepareMagnitude,
   residual: prepareResidual,
+  combine: prepareCombine,
 };
 
 /** One step, its factors loaded. */
-export function prepareStep<Kind extends Step["kind"]>(
-  step: Extract<Step, { kind: Kind }>,
+export function prepareStep<Kind extends MergeStep["kind"]>(
+  step: Extract<MergeStep, { kind: Kind }>,
   context: StepContext,
 ): Promise<ReadyStep> {
   return PREPARE[step.kind as Kind](step, context);
@@ -31,7 +33,7 @@ export function prepareStep<Kind extends Step["kind"]>(
 
 /** All steps of a tensor; each may look at the tensor as the earlier ones leave it. */
 export async function prepareSteps(
-  steps: readonly Step[],
+  steps: readonly MergeStep[],
   context: Omit<StepContext, "earlier">,
 ): Promise<readonly ReadyStep[]> {
   const ready: ReadyStep[] = [];

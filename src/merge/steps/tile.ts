@@ -2,10 +2,10 @@
  * What the step files share: a tile of rows held in f32, and a step made ready to be applied to tiles.
  */
 
-import type { Step } from "../../adapters/edit.ts";
 import type { MatrixLoader } from "../../adapters/load-matrix.ts";
 import type { Gemm } from "../../engine/gemm.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
+import type { MergeStep } from "../combine/combine-step.ts";
 
 /** Some rows of the storage view of one tensor. */
 export interface Tile {
@@ -34,7 +34,7 @@ export interface StepContext {
 }
 
 /** Loads what every tile needs and returns what to do with one. */
-export type PrepareStep<Kind extends Step["kind"]> = (
-  step: Extract<Step, { kind: Kind }>,
+export type PrepareStep<Kind extends MergeStep["kind"]> = (
+  step: Extract<MergeStep, { kind: Kind }>,
   context: StepContext,
 ) => Promise<ReadyStep>;
