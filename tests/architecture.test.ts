@@ -29,7 +29,7 @@ const MAY_USE_FS = [
   /^engine\//,
   /^merge\/(parts|write-model|model-files)\.ts$/,
   /^adapters\/open-adapter\.ts$/,
-  /^train\/run\/(checkpoint|metrics|output-folder)\.ts$/,
+  /^train\/run\/(checkpoint|metrics|output-folder|run-log)\.ts$/,
   /^train\/sweep\/(sweep|sweep-record)\.ts$/,
 ];
 

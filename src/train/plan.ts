@@ -17,6 +17,8 @@ import type { TrainOptions } from "./options.ts";
 import type { TrainReport } from "./report.ts";
 import { Windows } from "./run/windows.ts";
 import { resolveSettings, type TrainSettings } from "./settings.ts";
+import { estimateMemory } from "./step/estimate-memory.ts";
+import type { StepGraphOptions } from "./step/step-graph.ts";
 
 /** Rows that a dry run shows. */
 const PREVIEWS = 3;
@@ -31,6 +33,7 @@ export interface TrainPlan {
   readonly evalData: Dataset | undefined;
   readonly windows: Windows;
   readonly totalSteps: number;
+  readonly graphOptions: Omit<StepGraphOptions, "rows" | "length" | "gradients">;
   readonly report: TrainReport;
 }
 
@@ -56,8 +59,30 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const batches = new Batches(data.sequences, { batchSize, seed, shuffle, packTo: packing ? maxLength : undefined });
   const windows = new Windows(batches, gradAccum);
   const totalSteps = settings.run.steps ?? Math.ceil(settings.run.epochs * windows.stepsPerEpoch);
-  const plan = { settings, base, initial, modules, saved, data, evalData, windows, totalSteps };
-  return { ...plan, report: describePlan(options, plan) };
+  const graphOptions = {
+    base,
+    modules,
+    saved: saved.map(({ name }) => name),
+    dora: settings.adapter.dora,
+    dropout: settings.adapter.dropout > 0,
+    chunkRows: options.logitRows ?? logitRows(base.vocabulary),
+    recompute: options.checkpointBlocks ?? false,
+  };
+  const plan = { settings, base, initial, modules, saved, data, evalData, windows, totalSteps, graphOptions };
+  const report = describePlan(options, plan);
+  if (!options.dryRun) return { ...plan, report };
+  const rows = Math.min(batchSize, data.sequences.length);
+  const shape = { rows, length: batches.buckets.at(-1) ?? 1 };
+  const memory = estimateMemory({ ...graphOptions, ...shape }, report.trainable, settings);
+  return { ...plan, report: { ...report, memory } };
+}
+
+/** Elements of logits that exist at a time: 64 MB. */
+const LOGIT_ELEMENTS = 2 ** 24;
+
+/** Below 128 rows the head's weight is read so often that it shows. */
+function logitRows(vocabulary: number): number {
+  return Math.min(1024, Math.max(128, Math.floor(LOGIT_ELEMENTS / vocabulary)));
 }
 
 function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): TrainReport {

@@ -6,6 +6,7 @@ import type { Convention } from "../adapters/adapter.ts";
 import type { DeviceInfo } from "../engine/device.ts";
 import type { Advice } from "./advice.ts";
 import type { DataSummary } from "./data/prepare.ts";
+import type { MemoryEstimate } from "./step/estimate-memory.ts";
 
 export interface TrainedModuleReport {
   readonly name: string;
@@ -51,5 +52,7 @@ export interface TrainReport {
   /** What rank, alpha, convention and optimiser do to the first step, and the learning rates that suit. */
   readonly advice: Advice;
   readonly warnings: readonly string[];
+  /** Only of a dry run. */
+  readonly memory?: MemoryEstimate;
   readonly result?: TrainResult;
 }

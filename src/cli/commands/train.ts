@@ -8,7 +8,7 @@ import { escapeText } from "../../core/text.ts";
 import type { DeviceInfo } from "../../engine/device.ts";
 import type { TrainOptions } from "../../train/options.ts";
 import type { TrainedModuleReport, TrainReport, TrainResult } from "../../train/report.ts";
-import { formatCount, formatSeconds, formatShare, formatTable } from "../format.ts";
+import { formatBytes, formatCount, formatSeconds, formatShare, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
 import { addOutputOptions, type OutputOptions, parseAlpha, parseCount } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
@@ -75,10 +75,20 @@ function describeTraining(io: Io, report: TrainReport): string {
       `${formatCount(report.trainable)} parameters, ${formatShare(report.trainable, report.baseElements)} of the base's ${formatCount(report.baseElements)}`,
     ],
     ["steps", `${formatCount(report.totalSteps)}, ${formatCount(report.stepsPerEpoch)} an epoch`],
+    ...memoryRows(report),
     ...(result === undefined ? report.advice.facts.map((fact) => ["advice", fact]) : resultRows(report, result)),
   ];
   const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
   return [describePreviews(io, report.data.previews), moduleTable(report.modules), facts].filter(Boolean).join("\n");
+}
+
+function memoryRows({ memory }: TrainReport): string[][] {
+  if (memory === undefined) return [];
+  const { weights, trained, step } = memory;
+  const [total, ...parts] = [weights + trained + step, weights, trained, step].map(formatBytes);
+  return [
+    ["memory", `about ${total}: ${parts[0]} for the base, ${parts[1]} for what is trained, ${parts[2]} in a step`],
+  ];
 }
 
 const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;

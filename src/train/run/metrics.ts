@@ -5,7 +5,8 @@
 
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { toFileError } from "../../core/errors.ts";
+import { FormatError, toFileError } from "../../core/errors.ts";
+import type { StepRecord } from "../report/run-record.ts";
 import type { StepEvent } from "./events.ts";
 
 const METRICS_NAME = "metrics.jsonl";
@@ -52,10 +53,31 @@ export class MetricsWriter {
   }
 }
 
-/** What the files say about the steps so far; a last line that was cut short is left out. */
-export function readMetrics(out: string): Record<string, unknown>[] {
+/**
+ * The steps that the files tell of; a last line that was cut short is left out.
+ *
+ * @throws {FormatError} INVALID_JSON for a line that lacks a number
+ */
+export function readSteps(out: string): StepRecord[] {
   const norms = new Map(linesOf(join(out, NORMS_NAME)).map((line) => [line["step"], line["norms"]]));
-  return linesOf(join(out, METRICS_NAME)).map((line) => ({ ...line, norms: norms.get(line["step"]) ?? [] }));
+  return linesOf(join(out, METRICS_NAME)).map((line) => {
+    const number = (key: string): number => {
+      const value = line[key];
+      if (typeof value === "number") return value;
+      throw new FormatError("INVALID_JSON", `a line of ${METRICS_NAME} has no number ${key}`, { file: out });
+    };
+    const [moduleNorms, evalLoss] = [norms.get(line["step"]), line["eval_loss"]];
+    return {
+      step: number("step"),
+      loss: number("loss"),
+      gradNorm: number("grad_norm"),
+      learningRate: number("lr"),
+      tokens: number("tokens"),
+      tokensPerSecond: number("tokens_per_second"),
+      moduleGradNorms: Array.isArray(moduleNorms) ? moduleNorms.map(Number) : [],
+      ...(typeof evalLoss === "number" && { evalLoss }),
+    };
+  });
 }
 
 function openAfter(path: string, from: number): number {

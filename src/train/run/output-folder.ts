@@ -16,9 +16,17 @@ import { CHECKPOINTS_FOLDER } from "./checkpoint.ts";
 import { METRICS_FILES } from "./metrics.ts";
 
 export const REPORT_NAME = "report.html";
+export const TENSORBOARD_FOLDER = "tensorboard";
 
 /** Everything that a run writes; nothing else in the folder is ever touched. */
-const OWN_NAMES = [PEFT_WEIGHTS_NAME, PEFT_SETTINGS_NAME, ...METRICS_FILES, REPORT_NAME, CHECKPOINTS_FOLDER];
+const OWN_NAMES = [
+  PEFT_WEIGHTS_NAME,
+  PEFT_SETTINGS_NAME,
+  ...METRICS_FILES,
+  REPORT_NAME,
+  TENSORBOARD_FOLDER,
+  CHECKPOINTS_FOLDER,
+];
 
 export interface FolderRules {
   readonly resume: boolean;

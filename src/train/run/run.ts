@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { AdapterOutput } from "../../adapters/output/write-files.ts";
 import { InterruptedError, NonFiniteError } from "../../core/errors.ts";
+import { quote, summarise } from "../../core/text.ts";
 import type { TrainedTensor } from "../adapter/trained-tensors.ts";
 import type { Batch } from "../data/batch.ts";
 import type { Schedule } from "../optimise/schedule.ts";
@@ -70,6 +71,7 @@ export async function* runTraining(parts: RunParts, start: RunState): AsyncGener
     }
     const tokensPerSecond = result.tokens / seconds;
     yield { kind: "step", totalSteps, step, learningRate, evaluation, ...result, tokensPerSecond };
+    if (step === 1) yield* deadModules(parts.trainer.moduleNames, result.moduleGradNorms);
     const isDue = settings.saveEvery !== undefined && (isLast || step % settings.saveEvery === 0);
     if (isDue || (parts.keepsBest && evaluation?.isBest)) yield await save();
     if (settings.earlyStopping !== undefined && state.worse >= settings.earlyStopping) break;
@@ -89,4 +91,12 @@ async function evaluate(
     { loss, perplexity: Math.exp(loss), isBest },
     { ...state, ...next },
   ];
+}
+
+/** An adapter that the first step cannot move is on a layer that the loss does not see. */
+function* deadModules(names: readonly string[], norms: readonly number[]): Generator<TrainEvent> {
+  const dead = names.filter((_, index) => norms[index] === 0);
+  if (dead.length === 0) return;
+  const message = `the gradient of ${summarise(dead.map(quote))} is zero in the first step: nothing would be learned there`;
+  yield { kind: "warning", message };
 }

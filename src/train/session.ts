@@ -1,0 +1,116 @@
+/**
+ * One start of a run: from its tensors on an open engine to the adapter and the report on disk.
+ */
+
+import { openEngine } from "../engine/engine.ts";
+import { planTrainedAdapter } from "./adapter/adapter-content.ts";
+import type { TrainedSet } from "./adapter/trained-tensors.ts";
+import type { Batch } from "./data/batch.ts";
+import { Batches } from "./data/batches.ts";
+import { createSchedule, type Schedule } from "./optimise/schedule.ts";
+import type { TrainOptions } from "./options.ts";
+import type { TrainPlan } from "./plan.ts";
+import type { TrainResult } from "./report.ts";
+import { BestValues } from "./run/best-values.ts";
+import type { CheckpointStore } from "./run/checkpoint.ts";
+import type { StepEvent } from "./run/events.ts";
+import { writeResult } from "./run/output-folder.ts";
+import { runTraining } from "./run/run.ts";
+import { RunLog } from "./run/run-log.ts";
+import type { RunState } from "./run/run-state.ts";
+import { Trainer } from "./run/trainer.ts";
+import { settingsInWords } from "./settings-words.ts";
+import { StepPrograms } from "./step/programs.ts";
+
+export interface Session {
+  readonly options: TrainOptions;
+  readonly plan: TrainPlan;
+  readonly set: TrainedSet;
+  readonly store: CheckpointStore;
+  readonly start: RunState;
+}
+
+export async function runSession(session: Session): Promise<TrainResult> {
+  const { options, plan, set, store, start } = session;
+  const { settings, base, totalSteps } = plan;
+  const started = performance.now();
+  const engine = await openEngine({
+    device: options.device ?? "auto",
+    purpose: "train",
+    ...(options.threads !== undefined && { threads: options.threads }),
+  });
+  const log = new RunLog(options.out, start.step, plan.report);
+  try {
+    const schedule = openSchedule(plan, start);
+    const planAdapter = () => planTrainedAdapter(set, base, settings.adapter);
+    const keepsBest = options.best ?? settings.run.earlyStopping !== undefined;
+    const best = new BestValues(keepsBest, set.tensors);
+    if (start.best !== null) await best.read(store.pathOf(start.best.step), start.best.step);
+    const events = runTraining(
+      {
+        trainer: new Trainer(set, new StepPrograms(engine, plan.graphOptions), settings),
+        schedule,
+        windows: plan.windows,
+        evalBatches: evalBatches(plan),
+        tensors: set.tensors,
+        store,
+        planAdapter,
+        settings: settings.run,
+        totalSteps,
+        keepsBest,
+        signal: options.signal,
+      },
+      start,
+    );
+    let last: StepEvent | undefined;
+    let next = await events.next();
+    for (; next.done !== true; next = await events.next()) {
+      const event = next.value;
+      options.onEvent?.(event);
+      if (event.kind !== "step") continue;
+      last = event;
+      if (event.evaluation?.isBest) best.keep(event.step);
+      if (event.step % settings.run.logEvery === 0 || event.step === totalSteps) log.write(event);
+      options.onProgress?.({ phase: "train", done: event.step, total: totalSteps, unit: "steps" });
+    }
+    const end = next.value;
+    const writtenStep = best.restore() ?? end.step;
+    await log.writeReport(settingsInWords(plan));
+    const files = await writeResult(options.out, planAdapter());
+    return {
+      steps: end.step,
+      resumedFrom: start.step === 0 ? undefined : start.step,
+      loss: last?.loss,
+      evalLoss: last?.evaluation?.loss,
+      best: end.best ?? undefined,
+      writtenStep,
+      seconds: (performance.now() - started) / 1000,
+      tokensPerSecond: last?.tokensPerSecond,
+      device: engine.device,
+      files,
+    };
+  } finally {
+    log.close();
+    await engine.close();
+  }
+}
+
+function openSchedule({ settings: { optimiser }, totalSteps }: TrainPlan, start: RunState): Schedule {
+  const { warmupSteps } = optimiser;
+  const schedule = createSchedule({
+    ...optimiser,
+    arguments: optimiser.schedulerArguments,
+    // A number below 1 is a share of all steps, rounded up as in transformers.
+    warmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * totalSteps) : warmupSteps,
+    totalSteps,
+  });
+  if (start.schedule !== null) schedule.restore(start.schedule);
+  return schedule;
+}
+
+function evalBatches({ evalData, settings }: TrainPlan): Batch[] {
+  if (evalData === undefined) return [];
+  const { batchSize, seed } = settings.run;
+  const batches = new Batches(evalData.sequences, { batchSize, seed, shuffle: false });
+  return Array.from({ length: batches.perEpoch }, (_, index) => batches.batch(0, index));
+}
