@@ -8,10 +8,11 @@ import { join } from "node:path";
 import type { Layout } from "../adapters/adapter.ts";
 import type { LayoutWriter } from "../adapters/layouts/layout-writer.ts";
 import { openAdapter, readPlanned } from "../adapters/open-adapter.ts";
+import { assertOutputName } from "../adapters/output/output-name.ts";
 import { writeAdapter } from "../adapters/output/write-files.ts";
-import type { FormatName } from "../formats/registry.ts";
+import { type FormatName, formatOf } from "../formats/registry.ts";
 import { openBase } from "./open-base.ts";
-import { assertOutputName, type ConvertOptions } from "./options.ts";
+import type { ConvertOptions } from "./options.ts";
 import { prepareAdapter } from "./prepare.ts";
 import { type AdapterConversion, describeModules, describeResult } from "./report.ts";
 
@@ -19,16 +20,20 @@ export interface AdapterTarget {
   readonly layout: Layout;
   /** Of the single file that is written; `undefined` for a folder. */
   readonly format: FormatName | undefined;
+  /** Of the weights in a folder, where a name that announces no file stands for one. */
+  readonly folderName?: string;
   readonly plan: LayoutWriter;
 }
 
 export async function convertAdapter(options: ConvertOptions, target: AdapterTarget): Promise<AdapterConversion> {
   const started = performance.now();
-  assertOutputName(options, target.format);
+  assertOutputName(options.out, target.format, options.to);
   const opened = await openAdapter(options.input);
   const context = await openBase(options.base, opened);
   const adapter = prepareAdapter(opened, context, options.expertOrder);
-  const planned = target.plan(adapter, context);
+  const plan = target.plan(adapter, context);
+  const weightsName = plan.weightsName ?? (formatOf(options.out) === undefined ? target.folderName : undefined);
+  const planned = { ...plan, weightsName };
   const after = readPlanned(target.layout, planned, options.out);
   const report: AdapterConversion = {
     kind: "adapter",
@@ -45,7 +50,6 @@ export async function convertAdapter(options: ConvertOptions, target: AdapterTar
   const inputs = [...adapter.files, ...(context.base?.store.files ?? [])];
   const { overwrite, signal, onProgress } = options;
   const written = await writeAdapter(options.out, planned, { overwrite, signal, onProgress, inputs });
-  const files =
-    planned.weightsName === undefined ? [options.out] : written.files.map((name) => join(options.out, name));
+  const files = weightsName === undefined ? [options.out] : written.files.map((name) => join(options.out, name));
   return { ...report, result: { ...describeResult(written, (performance.now() - started) / 1000), files } };
 }

@@ -15,7 +15,12 @@ import type { ConvertReport } from "./report.ts";
 
 export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Promise<ConvertReport>> = {
   diffusers: (options) =>
-    convertAdapter(options, { layout: "diffusers", format: "safetensors", plan: diffusersWriter }),
+    convertAdapter(options, {
+      layout: "diffusers",
+      format: "safetensors",
+      folderName: "pytorch_lora_weights.safetensors",
+      plan: diffusersWriter,
+    }),
   gguf: (options) => convertAdapter(options, { layout: "gguf", format: "gguf", plan: ggufWriter }),
   kohya: (options) => convertAdapter(options, { layout: "kohya", format: "safetensors", plan: kohyaWriter }),
   mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),

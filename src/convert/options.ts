@@ -3,9 +3,7 @@
  */
 
 import type { ExpertOrder } from "../adapters/adapter.ts";
-import { UsageError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
-import { formatOf } from "../formats/registry.ts";
 
 /** Layouts of adapters, and containers of models. */
 export const CONVERT_TARGETS = ["peft", "kohya", "diffusers", "mlx", "gguf", "onnx-adapter", "onnx"] as const;
@@ -26,12 +24,4 @@ export interface ConvertOptions extends RunOptions {
   readonly overwrite?: boolean | undefined;
   /** Plan only. */
   readonly dryRun?: boolean | undefined;
-}
-
-/** @throws {UsageError} when the name of the output announces another format than the target's, or a file for a folder */
-export function assertOutputName({ out, to }: ConvertOptions, format: ReturnType<typeof formatOf>): void {
-  const announced = formatOf(out);
-  if (announced === undefined || announced === format) return;
-  const expected = format === undefined ? "a folder" : `a file of the format ${format}`;
-  throw new UsageError(`expected ${expected} for ${to}, got a name of ${announced}`, { subject: out });
 }

@@ -7,10 +7,10 @@ import { UsageError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 
 export interface RescaleOptions extends RunOptions {
-  /** A PEFT folder, or its weights file with adapter_config.json beside it. */
+  /** An adapter of any layout: a folder, or a weights file with its settings beside it. */
   readonly adapter: string;
   readonly to: Convention;
-  /** The folder to write. */
+  /** The folder to write, for layouts of one file the file. */
   readonly out: string;
   /** Fold every scale into `up` and its bias, and leave scale 1: alpha = rank, under rslora alpha = √rank. */
   readonly bake?: boolean | undefined;
@@ -26,7 +26,7 @@ export interface RescaleOptions extends RunOptions {
 }
 
 /** @throws {UsageError} naming the options that are wrong or exclude each other */
-export function assertOptions({ to, bake, flatten, alpha, out, expertOrder }: RescaleOptions): void {
+export function assertOptions({ to, bake, flatten, alpha, expertOrder }: RescaleOptions): void {
   if (!CONVENTIONS.includes(to)) throw new UsageError(`expected to ${CONVENTIONS.join(" or ")}, got ${String(to)}`);
   if (alpha !== undefined && !(alpha > 0 && Number.isFinite(alpha))) {
     throw new UsageError(`expected an alpha above 0, got ${alpha}`);
@@ -39,8 +39,5 @@ export function assertOptions({ to, bake, flatten, alpha, out, expertOrder }: Re
   }
   if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
     throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
-  }
-  if (out.endsWith(".safetensors")) {
-    throw new UsageError("expected a folder: alpha and convention stand in adapter_config.json", { subject: out });
   }
 }

@@ -2,9 +2,9 @@
  * What `rescale` tells its caller: the object that `--json` prints and that the command line words.
  */
 
-import type { Adapter, Convention, LayerKind } from "../adapters/adapter.ts";
+import type { Adapter, Convention, LayerKind, Layout } from "../adapters/adapter.ts";
 import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
-import type { ModulePlan, RescalePlan } from "./plan.ts";
+import type { ModulePlan } from "./plan.ts";
 
 export interface RescaledModule {
   readonly name: string;
@@ -39,6 +39,7 @@ export interface RescaledWeights {
 export interface RescaleReport {
   readonly out: string;
   readonly adapter: string;
+  readonly layout: Layout;
   /** `LoRA`, `DoRA` … */
   readonly method: string;
   readonly from: Convention;
@@ -46,6 +47,8 @@ export interface RescaleReport {
   /** `same`: byte for byte as they were. */
   readonly weights: "same" | "rewritten";
   readonly modules: readonly RescaledModule[];
+  /** What readers of the layout need or cannot be told. */
+  readonly notes: readonly string[];
   readonly warnings: readonly string[];
   /** The rest is there once something was written. */
   readonly result?: RescaledWeights & {
@@ -62,11 +65,11 @@ export interface RescaleReport {
  * @param roundings by name of the tensor; `undefined` before anything is written
  */
 export function describeModules(
-  plan: RescalePlan,
+  plans: readonly ModulePlan[],
   after: Adapter,
   roundings: ReadonlyMap<string, Rounding> | undefined,
 ): RescaledModule[] {
-  return plan.modules.map((modulePlan, index) => {
+  return plans.map((modulePlan, index) => {
     const { module, rank, factor } = modulePlan;
     const { alpha = Number.NaN, scale = Number.NaN } = after.modules[index] ?? {};
     return {

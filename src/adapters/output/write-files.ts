@@ -4,11 +4,11 @@
 
 import { basename } from "node:path";
 import type { RunOptions } from "../../core/progress.ts";
-import { assertUnchanged } from "../../formats/byte-source.ts";
+import { assertUnchanged, withFile } from "../../formats/byte-source.ts";
 import { type StagedOutput, stageOutput } from "../../formats/output.ts";
 import type { FileIdentity } from "../../formats/tensor-store.ts";
-import type { EncodeFrame } from "../../formats/weights-frame.ts";
-import { copyIntoSync, fillFileSync } from "../../formats/write-file.ts";
+import type { EncodeFrame, WeightsFrame } from "../../formats/weights-frame.ts";
+import { copyInto, copyIntoSync, fillFileSync } from "../../formats/write-file.ts";
 import type { Rounding } from "./multiply.ts";
 import type { OutputTensor } from "./output-tensor.ts";
 import { writeWeights } from "./write-weights.ts";
@@ -20,6 +20,8 @@ export interface AdapterOutput {
   /** In the order of the file. */
   readonly tensors: readonly OutputTensor[];
   readonly frame: EncodeFrame;
+  /** The weights are byte for byte those of this file, which spares reading tensors. */
+  readonly copyOf?: string;
   /** Of the weights, as a store shows it. */
   readonly metadata: ReadonlyMap<string, string>;
   /** Other files of the folder, by name. */
@@ -71,15 +73,43 @@ export async function writeAdapter(
 /** Everything into a stage, which is left to the caller to publish. */
 export async function fillStage(
   staged: StagedOutput,
-  { weightsName, tensors, frame, texts }: AdapterOutput,
+  { weightsName, copyOf, tensors, frame, texts }: AdapterOutput,
   { companions = new Map(), ...options }: FillOptions,
   fileName = "weights",
 ): Promise<WrittenFiles> {
-  const encoded = frame(tensors);
-  staged.reserve(encoded.size);
   const name = weightsName ?? fileName;
-  const roundings = await writeWeights(staged.createFile(name), encoded, tensors, options);
+  const { bytes, roundings } =
+    copyOf === undefined
+      ? await fillWeights(staged, name, frame(tensors), tensors, options)
+      : await copyWeights(staged, name, copyOf, options);
   for (const [text, content] of texts) fillFileSync(staged.createFile(text), content);
   for (const [companion, path] of companions) copyIntoSync(path, staged.createFile(companion));
-  return { bytes: encoded.size, files: [name, ...texts.keys(), ...companions.keys()], roundings };
+  return { bytes, files: [name, ...texts.keys(), ...companions.keys()], roundings };
+}
+
+type WrittenWeights = Pick<WrittenFiles, "bytes" | "roundings">;
+
+async function fillWeights(
+  staged: StagedOutput,
+  name: string,
+  frame: WeightsFrame,
+  tensors: readonly OutputTensor[],
+  options: RunOptions,
+): Promise<WrittenWeights> {
+  staged.reserve(frame.size);
+  const roundings = await writeWeights(staged.createFile(name), frame, tensors, options);
+  return { bytes: frame.size, roundings };
+}
+
+async function copyWeights(
+  staged: StagedOutput,
+  name: string,
+  source: string,
+  { onProgress }: RunOptions,
+): Promise<WrittenWeights> {
+  const bytes = withFile(source, ({ identity }) => identity.size);
+  staged.reserve(bytes);
+  await copyInto(source, staged.createFile(name));
+  onProgress?.({ phase: "write", done: bytes, total: bytes, unit: "bytes" });
+  return { bytes, roundings: new Map() };
 }

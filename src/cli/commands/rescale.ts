@@ -19,6 +19,7 @@ Examples:
   $ lora-tool rescale ./adapter --to rslora -o ./stable --dry-run
   $ lora-tool rescale ./adapter --to lora --bake --flatten -o ./flat
   $ lora-tool rescale ./adapter --to lora --alpha 16 -o ./alpha-16
+  $ lora-tool rescale ./style.safetensors --to lora --bake -o ./style-baked.safetensors
 `;
 
 interface RescaleFlags extends OutputOptions {
@@ -36,7 +37,7 @@ export function addRescaleCommand(program: Command, io: Io): void {
     .description(
       "Writes the adapter under another convention, its behaviour unchanged: only alphas change, weights stay byte for byte.",
     )
-    .argument("<adapter>", "PEFT folder, or its .safetensors file");
+    .argument("<adapter>", "adapter of any layout: a folder or a file");
   addOutputOptions(command)
     .addOption(
       new Option("--to <convention>", "lora: scale = alpha / rank; rslora: alpha / √rank")
@@ -71,6 +72,7 @@ function describeRescale(io: Io, report: RescaleReport): string {
       `${formatCount(exact)} of ${formatCount(modules.length)} modules${exact < modules.length ? INEXACT[report.weights] : ""}`,
     ],
     ["weights", report.weights === "same" ? "the same bytes" : "lora_B rewritten"],
+    ...report.notes.map((note) => ["note", note]),
   ];
   if (result !== undefined) {
     if (result.elements > 0) {

@@ -32,7 +32,8 @@ const SCALARS: ReadonlyMap<number, Scalar> = new Map<number, Scalar>([
   [12, { bytes: 8, read: (view) => view.getFloat64(0, true) }],
 ]);
 
-const U32 = 4;
+export const U32 = 4;
+export const F32 = 6;
 export const ALIGNMENT_KEY = "general.alignment";
 
 /** @throws {FormatError} INVALID_METADATA, DUPLICATE_KEY, HEADER_TRUNCATED, INVALID_UTF8 */

@@ -10,7 +10,8 @@ import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { elementCount } from "../../core/shape.ts";
 import type { FrameEntry, WeightsFrame } from "../weights-frame.ts";
 import { DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, padded } from "./header.ts";
-import { STRING } from "./metadata.ts";
+import { F32, STRING, U32 } from "./metadata.ts";
+import type { GgufPairs } from "./pairs.ts";
 import { GGML_TYPES } from "./types.ts";
 
 const VERSION = 3;
@@ -19,32 +20,40 @@ export type GgufValue =
   | { readonly type: "string"; readonly value: string }
   | { readonly type: "u32" | "f32"; readonly value: number };
 
-const U32 = 4;
-const F32 = 6;
-
 /** llama.cpp refuses longer ones (GGML_MAX_NAME). */
 const MAX_NAME_BYTES = 63;
 
+/** Key-value pairs, in the order of the map. */
+export function encodePairs(pairs: ReadonlyMap<string, GgufValue>): GgufPairs {
+  const writer = new ByteWriter();
+  for (const [key, pair] of pairs) writePair(writer, key, pair);
+  return { count: pairs.size, bytes: writer.finish() };
+}
+
 /**
- * @param pairs in the order of the file
+ * @param alignment of the tensors' data, as `general.alignment` says
  * @throws {UnsupportedError} UNSUPPORTED_DTYPE for a dtype that ggml lacks, UNSUPPORTED_FORMAT for names and shapes
  */
-export function ggufFrame(entries: readonly FrameEntry[], pairs: ReadonlyMap<string, GgufValue>): WeightsFrame {
+export function ggufFrame(
+  entries: readonly FrameEntry[],
+  pairs: GgufPairs,
+  alignment = DEFAULT_ALIGNMENT,
+): WeightsFrame {
   const writer = new ByteWriter();
   writer.bytes(Uint8Array.from(MAGIC));
   writer.u32(VERSION);
   writer.u64(entries.length);
-  writer.u64(pairs.size);
-  for (const [key, pair] of pairs) writePair(writer, key, pair);
+  writer.u64(pairs.count);
+  writer.bytes(pairs.bytes);
   let end = 0;
   const starts = entries.map((entry) => {
     const start = end;
     writeInfo(writer, entry, start);
-    end = padded(start + ((elementCount(entry.shape) ?? 0) * DTYPE_BITS[entry.dtype]) / 8, DEFAULT_ALIGNMENT);
+    end = padded(start + ((elementCount(entry.shape) ?? 0) * DTYPE_BITS[entry.dtype]) / 8, alignment);
     return start;
   });
   const header = writer.finish();
-  const dataStart = padded(header.length, DEFAULT_ALIGNMENT);
+  const dataStart = padded(header.length, alignment);
   return { header, offsets: starts.map((start) => dataStart + start), size: dataStart + end };
 }
 

@@ -8,7 +8,7 @@
 
 import { UnsupportedError } from "../../../core/errors.ts";
 import { quote } from "../../../core/text.ts";
-import { type GgufValue, ggufFrame } from "../../../formats/gguf/writer.ts";
+import { encodePairs, type GgufValue, ggufFrame } from "../../../formats/gguf/writer.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
 import { modelTypes } from "../../architecture/model-types.ts";
 import { saysTied } from "../../architecture/tied-embedding.ts";
@@ -45,7 +45,7 @@ export const ggufWriter: LayoutWriter = (adapter, context) => {
   return {
     weightsName: undefined,
     tensors,
-    frame: (entries) => ggufFrame(entries, pairs),
+    frame: (entries) => ggufFrame(entries, encodePairs(pairs)),
     metadata: new Map(Array.from(pairs, ([key, { value }]) => [key, String(value)])),
     texts: new Map(),
     notes: [

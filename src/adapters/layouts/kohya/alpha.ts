@@ -8,6 +8,7 @@ import { elementCount, formatShape } from "../../../core/shape.ts";
 import { readTensorBytes } from "../../../formats/byte-source.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import { floatDtypeOf } from "../../load-matrix.ts";
+import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
 import { requireFloat } from "../peft/factor-shapes.ts";
 import type { Problems } from "../peft/problems.ts";
 
@@ -30,6 +31,13 @@ export function readAlpha(tensor: TensorData | undefined, rank: number, problems
     return undefined;
   }
   return alpha;
+}
+
+/** An alpha to be written, a scalar in f32. */
+export function alphaTensor(name: string, alpha: number): OutputTensor {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setFloat32(0, alpha, true);
+  return copyOf({ name, dtype: "f32", shape: [], byteLength: 4, source: { kind: "memory", bytes } });
 }
 
 /** The only number of a tensor. */

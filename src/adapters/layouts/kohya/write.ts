@@ -5,12 +5,12 @@
  */
 
 import { canonicalOrder, safetensorsFrame } from "../../../formats/safetensors/writer.ts";
-import type { TensorData } from "../../../formats/tensor-store.ts";
-import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+import type { OutputTensor } from "../../output/output-tensor.ts";
 import { foldNotes } from "../fold-notes.ts";
 import type { LayoutWriter } from "../layout-writer.ts";
 import { placeModules } from "../pipeline-part.ts";
 import { expressibleModules } from "../written-modules.ts";
+import { alphaTensor } from "./alpha.ts";
 import { type FlatLayer, flatLayers } from "./flat-naming.ts";
 import { writeAlgorithm } from "./written-algorithm.ts";
 import { type WrittenLora, writeJoinedLora, writeLora } from "./written-lora.ts";
@@ -71,13 +71,6 @@ function writeLayer(layer: FlatLayer): WrittenLayer {
         ? writeLora(name, part.module)
         : writeAlgorithm(name, part.module);
   return { ...written, name, alpha: Math.fround(written.scale * written.rank) };
-}
-
-function alphaTensor(name: string, alpha: number): OutputTensor {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, alpha, true);
-  const tensor: TensorData = { name, dtype: "f32", shape: [], byteLength: 4, source: { kind: "memory", bytes } };
-  return copyOf(tensor);
 }
 
 function alphaNotes(written: readonly WrittenLayer[]): string[] {

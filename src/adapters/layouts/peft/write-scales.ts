@@ -23,11 +23,13 @@ export interface ScaleSettings {
 /**
  * Writes what differs between two states into the text of the file. A setting that is absent is added where its default
  * would be another.
+ *
+ * @param prefix of the keys, where the settings of several adapters stand in one object
  */
-export function writeScales(text: string, before: ScaleSettings, after: ScaleSettings): string {
+export function writeScales(text: string, before: ScaleSettings, after: ScaleSettings, prefix = ""): string {
   let edited = text;
   const set = (key: string, value: string) => {
-    edited = replaceJsonValue(edited, [key], value);
+    edited = replaceJsonValue(edited, [prefix + key], value);
   };
   if (after.convention !== before.convention) set("use_rslora", String(after.convention === "rslora"));
   if (after.rank !== before.rank) set("r", formatNumber(after.rank));
