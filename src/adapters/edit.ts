@@ -46,12 +46,18 @@ export interface MatrixProduct {
   readonly right: MatrixView;
 }
 
-/** W += scale · values, element by element from the start of row `rowStart`. */
+/** W[rowStart…, :] += scale · values [m, columns]. */
 export interface AddStep {
   readonly kind: "add";
   readonly scale: number;
   readonly rowStart: number;
-  readonly values: TensorData;
+  readonly values: MatrixView;
+}
+
+/** W = values [rows, columns]: a replacement that the base stores the other way round. */
+export interface AssignStep {
+  readonly kind: "assign";
+  readonly values: MatrixView;
 }
 
 /** W[i, j] *= 1 + weight · (vector[i or j] − 1). */
@@ -62,9 +68,11 @@ export interface ScaleStep {
   readonly vector: TensorData;
 }
 
-/** W[indices[i], :] += weight · (values[i, :] − W[indices[i], :]); exactly the values when weight is 1. */
+/** W[indices[i], :] += weight · (values[i, :] − W[indices[i], :]); exactly the values when weight is 1. Or columns. */
 export interface ReplaceRowsStep {
   readonly kind: "replace-rows";
+  /** What the indices count. */
+  readonly axis: "rows" | "columns";
   readonly weight: number;
   readonly indices: readonly number[];
   readonly values: TensorData;
@@ -101,10 +109,16 @@ export type Step =
   | HadamardStep
   | KroneckerStep
   | AddStep
+  | AssignStep
   | ScaleStep
   | ReplaceRowsStep
   | MagnitudeStep
   | ResidualStep;
+
+/** Whether an edit starts anew, whatever the base's numbers are. */
+export function replacesWhole({ replacement, steps }: Pick<TensorEdit, "replacement" | "steps">): boolean {
+  return replacement !== undefined || steps[0]?.kind === "assign";
+}
 
 export interface TensorEdit {
   /** Name of the tensor in the output: one of the base's, or the untied end of an embedding. */

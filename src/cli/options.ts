@@ -58,6 +58,22 @@ export function workersOption(): Option {
   return new Option("--workers <n>", "threads (default: one a core, at most 8)").argParser(parseCount);
 }
 
+/** `--map module=tensor`, as often as there are names to settle. */
+export function mapOption(): Option {
+  return new Option(
+    "--map <module=tensor>",
+    "tensor or ONNX initialiser of the base that a module of the adapter means; repeatable",
+  ).argParser(parseMapping);
+}
+
+function parseMapping(text: string, earlier: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const at = text.indexOf("=");
+  const [module, tensor] = [text.slice(0, at), text.slice(at + 1)];
+  if (at < 1 || tensor === "") throw new InvalidArgumentError("expected module=tensor");
+  if (Object.hasOwn(earlier, module)) throw new InvalidArgumentError(`${quote(module)} was mapped before`);
+  return Object.assign(Object.create(null), earlier, { [module]: tensor });
+}
+
 const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
   ["", 1],
   ["b", 1],

@@ -1,9 +1,10 @@
 /**
  * A base model as the user names it: an HF folder, a shard index, one safetensors file. The weights are a store; the
- * rest are small files that travel with them.
+ * rest are small files that travel with them. Of an ONNX graph, the constants are named by the parameters that they hold.
  */
 
 import type { JsonObject } from "../core/json.ts";
+import type { OnnxParameters } from "./onnx/parameters/parameters.ts";
 import type { TensorStore } from "./tensor-store.ts";
 
 /** How the weights lie in files, so that an output can keep the same layout. */
@@ -27,4 +28,6 @@ export interface Model {
   readonly config: JsonObject | undefined;
   /** Paths of the small files to carry over (allow-listed names only), by their name in the folder. */
   readonly smallFiles: ReadonlyMap<string, string>;
+  /** How the graph computes with the tensors, by their names; `undefined` for files that hold weights only. */
+  readonly graph?: OnnxParameters;
 }

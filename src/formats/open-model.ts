@@ -1,12 +1,12 @@
 /**
- * Opens a base model, from headers only: an HF folder, a shard index, or one weights file.
+ * Opens a base model, from headers only: an HF folder, a shard index, one weights file, or an ONNX graph.
  *
  * Refused: pickle weights, a folder in which it is unclear which weights count, an index that its shards contradict, and
  * links that lead out of the model. The path that the user names may itself be a link to anywhere.
  */
 
 import { realpathSync, statSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { FileError, FormatError, LoraToolError, toFileError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import { summarise } from "../core/text.ts";
@@ -14,7 +14,8 @@ import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
 import { readModelConfig } from "./model-config.ts";
 import { collectSmallFiles, listFolder, resolveInFolder } from "./model-folder.ts";
-import { openStore } from "./registry.ts";
+import { openParameters } from "./onnx/parameters/open.ts";
+import { findFormat, openStore } from "./registry.ts";
 import { openSafetensors } from "./safetensors/reader.ts";
 import { checkIndex, readShardedIndex } from "./safetensors/sharded-index.ts";
 import type { FileIdentity, TensorData, TensorStore } from "./tensor-store.ts";
@@ -112,6 +113,7 @@ function openShards(folder: string, shards: readonly string[], indexPath: string
 }
 
 function openSingleFile(path: string): Model {
+  if (findFormat(path) === "onnx") return openGraph(path);
   const store = openStore(path);
   const { config, warnings } = readConfigBeside(path);
   return {
@@ -122,6 +124,25 @@ function openSingleFile(path: string): Model {
     indexName: undefined,
     config,
     smallFiles: new Map(),
+  };
+}
+
+/** The settings of an ONNX file may lie one folder up: the hub keeps graphs in a folder `onnx` of the model. */
+function openGraph(path: string): Model {
+  // Absolute, so that worker threads find the file wherever they run.
+  const { graph, store } = openParameters(resolve(path), path);
+  const folder = dirname(resolve(path));
+  const beside = readConfigBeside(path);
+  const above = basename(folder) === "onnx" && beside.config === undefined ? readConfigBeside(folder) : beside;
+  return {
+    path,
+    kind: "file",
+    store: { ...store, warnings: [...store.warnings, ...beside.warnings] },
+    weightFiles: [weightFile(basename(path), store)],
+    indexName: undefined,
+    config: above.config,
+    smallFiles: new Map(),
+    graph,
   };
 }
 

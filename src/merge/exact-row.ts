@@ -6,7 +6,14 @@ import type { MatrixLoader } from "../adapters/load-matrix.ts";
 import type { MergeStep } from "./combine/combine-step.ts";
 
 /** Steps that a single row decides; the others need the whole tensor or a product that is only made by the engine. */
-const ROW_STEPS: ReadonlySet<MergeStep["kind"]> = new Set(["low-rank", "add", "scale", "replace-rows", "magnitude"]);
+const ROW_STEPS: ReadonlySet<MergeStep["kind"]> = new Set([
+  "low-rank",
+  "add",
+  "assign",
+  "scale",
+  "replace-rows",
+  "magnitude",
+]);
 
 /** Whether a row of the result depends on that row of the base and on the factors only. */
 export function isRowWise(steps: readonly MergeStep[]): boolean {
@@ -58,9 +65,15 @@ function applyToRow({ values, sizes }: Row, row: number, step: MergeStep, loader
       return left.length;
     }
     case "add": {
-      const added = loader.vector(step.values);
-      const start = (row - step.rowStart) * columns;
-      for (let column = 0; column < columns; column++) add(column, step.scale * (added[start + column] ?? 0));
+      const own = row - step.rowStart;
+      if (own < 0 || own >= step.values.rows) return 0;
+      const added = loader.rows(step.values, own, 1);
+      for (let column = 0; column < columns; column++) add(column, step.scale * (added[column] ?? 0));
+      return 1;
+    }
+    case "assign": {
+      values.set(loader.rows(step.values, row, 1));
+      sizes.set(values.map(Math.abs));
       return 1;
     }
     case "scale": {
@@ -73,12 +86,16 @@ function applyToRow({ values, sizes }: Row, row: number, step: MergeStep, loader
       return 1;
     }
     case "replace-rows": {
+      const replaced = loader.vector(step.values);
+      const move = (column: number, value = 0) => add(column, step.weight * (value - (values[column] ?? 0)));
+      if (step.axis === "columns") {
+        const length = step.values.shape[1] ?? 0;
+        step.indices.forEach((column, index) => void move(column, replaced[index * length + row]));
+        return 1;
+      }
       const index = step.indices.lastIndexOf(row);
       if (index < 0) return 0;
-      const rows = loader.vector(step.values);
-      for (let column = 0; column < columns; column++) {
-        add(column, step.weight * ((rows[index * columns + column] ?? 0) - (values[column] ?? 0)));
-      }
+      for (let column = 0; column < columns; column++) move(column, replaced[index * columns + column]);
       return 1;
     }
     case "magnitude": {

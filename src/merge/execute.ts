@@ -6,7 +6,7 @@ import type { ProgressPhase, RunOptions } from "../core/progress.ts";
 import { type PoolOptions, WorkerPool, workerCount } from "../engine/worker-pool.ts";
 import type { HashJob, Job, TensorJob } from "./jobs.ts";
 import { planJobs } from "./jobs.ts";
-import type { PlacedTensor } from "./output-layout.ts";
+import type { PlacedWork } from "./output.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import type { JobResults, WorkerSettings } from "./worker.ts";
@@ -52,15 +52,14 @@ interface SizedFile {
   readonly size: number;
 }
 
-/** Writes the data of all placed tensors, and hashes files on the way: hashing keeps a core busy while another reads. */
+/** Writes all placed tensors and copies, and hashes files on the way: hashing keeps a core busy while another reads. */
 export async function fillTensors(
   pool: MergePool,
-  tensors: readonly PlacedTensor[],
-  pathOf: (file: string) => string,
+  work: PlacedWork,
   hashed: readonly SizedFile[],
   options: RunOptions,
 ): Promise<Executed> {
-  const jobs = [...hashJobs(hashed), ...planJobs(tensors, pathOf)];
+  const jobs = [...hashJobs(hashed), ...planJobs(work)];
   return runJobs(pool, jobs, "merge", options);
 }
 

@@ -18,7 +18,7 @@ import { type MergePlan, OUTPUT_DTYPES, type OutputDtype, planMerge } from "./pl
 import type { WeightedAdapter } from "./provenance.ts";
 
 export interface InputOptions extends MethodOptions {
-  /** HF folder, `model.safetensors.index.json` or one `.safetensors` file. */
+  /** HF folder, `model.safetensors.index.json`, one `.safetensors` file or one `.onnx` graph. */
   readonly base: string;
   /** Paths of adapters; `weight` multiplies the delta, default 1. */
   readonly adapters: readonly { readonly path: string; readonly weight?: number | undefined }[];
@@ -27,6 +27,8 @@ export interface InputOptions extends MethodOptions {
   readonly allowUnused?: boolean | undefined;
   /** Order of the stacked experts in `up`, where the adapter was not made by PEFT. */
   readonly expertOrder?: ExpertOrder | undefined;
+  /** Names that are settled by hand: module or parameter of an adapter → tensor of the base. */
+  readonly map?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface Inputs {
@@ -50,13 +52,8 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
   const method = chooseMethod(options);
   const model = await openModel(options.base);
-  const format = model.kind === "file" ? findFormat(model.path) : "safetensors";
-  if (format !== "safetensors") {
-    throw new UnsupportedError("UNSUPPORTED_FORMAT", `merging into a base of format ${format} is not supported`, {
-      file: model.path,
-      hint: "merge into the safetensors model that it was made from, and convert the result",
-    });
-  }
+  assertMergeable(model, dtype);
+  const map = new Map(Object.entries(options.map ?? {}));
   const adapters: WeightedAdapter[] = [];
   for (const { path, weight = 1 } of options.adapters) {
     if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
@@ -65,7 +62,9 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   const resolved = [];
   for (const { adapter, weight } of adapters) {
     const ownWeight = takesDeltas(method) ? 1 : weight;
-    resolved.push(await resolveAdapter(adapter, model, { weight: ownWeight, ...(expertOrder && { expertOrder }) }));
+    resolved.push(
+      await resolveAdapter(adapter, model, { weight: ownWeight, map, ...(expertOrder && { expertOrder }) }),
+    );
   }
   const plan = planMerge(model, describeArchitecture(model), resolved, {
     dtype,
@@ -83,6 +82,25 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     ...(allowUnused ? resolved.flatMap((one) => one.unmatched) : []),
   ];
   return { model, adapters, method, plan, warnings };
+}
+
+function assertMergeable({ kind, path, graph }: Model, dtype: OutputDtype): void {
+  const format = kind === "file" ? findFormat(path) : "safetensors";
+  if (format !== "safetensors" && format !== "onnx") {
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", `merging into a base of format ${format} is not supported`, {
+      file: path,
+      hint: "merge into the safetensors model that it was made from, and convert the result",
+    });
+  }
+  if (graph === undefined || dtype === "keep") return;
+  throw new UnsupportedError(
+    "UNSUPPORTED_DTYPE",
+    `the nodes of a graph are typed, so its constants cannot become ${dtype}`,
+    {
+      file: path,
+      hint: "merge without --dtype, and convert the whole graph with a tool for that",
+    },
+  );
 }
 
 /** One line for each adapter that was given before, under whatever path. */

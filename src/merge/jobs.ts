@@ -9,6 +9,7 @@ import type { Dtype } from "../core/dtype.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import type { MergeStep } from "./combine/combine-step.ts";
 import { METHODS } from "./combine/registry.ts";
+import type { PlacedWork } from "./output.ts";
 import type { PlacedTensor } from "./output-layout.ts";
 import type { PlannedTensor } from "./plan.ts";
 
@@ -74,9 +75,9 @@ export interface CompareJob {
 
 export type Job = CopyJob | TensorJob | HashJob | VerifyJob | CompareJob;
 
-/** Jobs that fill the data of the placed tensors; `pathOf` gives the staged path of an output file. */
-export function planJobs(tensors: readonly PlacedTensor[], pathOf: (file: string) => string): Job[] {
-  const jobs: Job[] = [];
+/** Jobs that write everything but headers. */
+export function planJobs({ placed: tensors, copies, pathOf }: PlacedWork): Job[] {
+  const jobs: Job[] = [...copies];
   for (const placed of tensors) {
     if (placed.byteLength === 0) continue;
     const path = pathOf(placed.file);

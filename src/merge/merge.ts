@@ -2,26 +2,23 @@
  * `merge`: base + adapters → inference-ready weights, in three steps: plan (headers only), execute (streamed), publish.
  */
 
-import { basename } from "node:path";
 import { MismatchError, UsageError } from "../core/errors.ts";
 import type { PoolOptions } from "../engine/worker-pool.ts";
 import { assertUnchanged } from "../formats/byte-source.ts";
-import type { Model } from "../formats/model.ts";
-import { stageOutput } from "../formats/output.ts";
-import { openSafetensors } from "../formats/safetensors/reader.ts";
 import { fillTensors, hashFiles, type MergePool, openPool } from "./execute.ts";
 import { filesOf, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
-import { layOut, type OutputFile } from "./output-layout.ts";
+import { stageOnnx } from "./onnx-output.ts";
+import type { MergeOutput } from "./output.ts";
 import { openParts, type Part, removeParts, writePart } from "./parts.ts";
 import { tensorsOf } from "./plan.ts";
-import { PENDING_SHA256, PROVENANCE_KEY, provenance } from "./provenance.ts";
+import { PENDING_SHA256, provenance } from "./provenance.ts";
 import { countActions, type MergeReport, type MergeResult, planRows, summariseAdapter, sumStats } from "./report.ts";
+import { stageSafetensors } from "./safetensors-output.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import { describeFailures, type VerifyReport, verifyTensors } from "./verify.ts";
-import { writeHeaders, writeSmallFiles } from "./write-model.ts";
 
 export interface MergeOptions extends InputOptions, PoolOptions {
-  /** A folder, or one `.safetensors` file for a base that is one file. */
+  /** A folder, or one `.safetensors` file for a base that is one file; an `.onnx` file for a graph. */
   readonly out: string;
   /** Bytes of tensor data in one weights file; default: the base's own files. */
   readonly maxShardSize?: number | undefined;
@@ -57,6 +54,9 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
     warnings: inputs.warnings,
   };
   if (options.dryRun) return { ...report, plan: planRows(inputs.plan) };
+  if (inputs.model.graph !== undefined && (options.part !== undefined || options.finish)) {
+    throw new UsageError("parts are for safetensors: a graph is merged in one run", { subject: options.out });
+  }
   const pool = openPool(inputs.plan, options);
   try {
     if (options.part !== undefined) {
@@ -88,55 +88,33 @@ type Written = Pick<MergeReport, "verification"> & { readonly result: Omit<Merge
 /** Everything from the staging folder to the rename. */
 async function writeModel(inputs: Inputs, pool: MergePool, options: MergeOptions): Promise<Written> {
   const { model, adapters } = inputs;
-  const kind = outputKind(model, options.out);
   const parts = options.finish ? await openParts(inputs, pool, options.out, options) : undefined;
   const plan = parts?.plan ?? inputs.plan;
   const inputFiles = filesOf(inputs);
-  const staged = stageOutput(options.out, { kind, overwrite: options.overwrite ?? false, inputs: inputFiles });
-  const layOutWith = (sha256: (path: string) => string) =>
-    layOut(plan, {
-      fileName: model.kind === "folder" ? undefined : kind === "file" ? basename(options.out) : "model.safetensors",
-      maxShardBytes: options.maxShardSize,
-      metadata: new Map([[PROVENANCE_KEY, provenance(model, adapters, inputs.method, sha256)]]),
-    });
+  const textWith = (sha256: (path: string) => string) => provenance(model, adapters, inputs.method, sha256);
+  const output =
+    model.graph === undefined
+      ? stageSafetensors(inputs, plan, textWith, options)
+      : stageOnnx(inputs, model.graph, textWith, options);
   try {
-    // Hashes come last; until then zeros of the same length keep every offset where it will be.
-    const draft = layOutWith(() => PENDING_SHA256);
-    staged.reserve(totalBytes(draft));
-    const paths = new Map(draft.map((file) => [file.name, staged.createFile(file.name)]));
-    const pathOf = (file: string) => paths.get(file) ?? "";
-    const placed = draft.flatMap((file) => file.tensors);
-    const executed = await fillTensors(pool, placed, pathOf, inputFiles, options);
+    const executed = await fillTensors(pool, output, inputFiles, options);
     const stats = sumStats(inputs.plan, parts?.stats ?? executed.stats);
     assertChanged(stats, inputs, options);
-
-    const files = layOutWith((path) => executed.hashes.get(path) ?? PENDING_SHA256);
-    writeHeaders(files, pathOf);
-    if (kind === "folder") writeSmallFiles(staged, model, plan, files, options.dtype ?? "keep");
-    const written = files.map(({ name, byteLength }) => ({ path: pathOf(name), size: byteLength }));
+    output.complete((path) => executed.hashes.get(path) ?? PENDING_SHA256);
+    const written = output.files.map(({ name, byteLength }) => ({ path: output.pathOf(name), size: byteLength }));
     // The disk writes while the processor hashes.
-    const [hashes] = await Promise.all([hashFiles(pool, written, options), staged.flush()]);
-    const verification = options.verify ? await verifyStaged(inputs, written, pool, options) : undefined;
+    const [hashes] = await Promise.all([hashFiles(pool, written, options), output.flush()]);
+    const verification = options.verify ? await verifyStaged(inputs, output, pool, options) : undefined;
     for (const file of inputFiles) assertUnchanged(file);
-    await staged.publish(options.signal);
+    await output.publish(options.signal);
     if (parts !== undefined) removeParts(options.out);
-    const sums = files.map(({ name }) => ({ name, sha256: hashes.get(pathOf(name)) ?? "" }));
-    return { result: { ...stats, bytes: totalBytes(files), files: sums }, ...(verification && { verification }) };
+    const files = output.files.map(({ name }) => ({ name, sha256: hashes.get(output.pathOf(name)) ?? "" }));
+    const bytes = output.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    return { result: { ...stats, bytes, files }, ...(verification && { verification }) };
   } catch (error) {
-    staged.discard();
+    output.discard();
     throw error;
   }
-}
-
-/** A folder stays a folder; a file becomes a file, or a folder with one weights file. */
-function outputKind(model: Model, out: string): "folder" | "file" {
-  if (!out.endsWith(".safetensors")) return "folder";
-  if (model.kind === "file") return "file";
-  throw new UsageError("the base is a folder, so the output must be one", { subject: out });
-}
-
-function totalBytes(files: readonly OutputFile[]): number {
-  return files.reduce((sum, file) => sum + file.byteLength, 0);
 }
 
 function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptions): void {
@@ -154,13 +132,11 @@ function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptio
 
 async function verifyStaged(
   { plan }: Inputs,
-  written: readonly { readonly path: string }[],
+  output: MergeOutput,
   pool: MergePool,
   options: MergeOptions,
 ): Promise<VerifyReport> {
-  const stores = written.map(({ path }) => openSafetensors(path));
-  const tensors = new Map(stores.flatMap((store) => [...store.tensors]));
-  const report = await verifyTensors(tensorsOf(plan), tensors, pool, options);
+  const report = await verifyTensors(tensorsOf(plan), output.readBack(), pool, options);
   if (report.passed) return report;
   throw new MismatchError("VERIFICATION_FAILED", "the merged weights are not base + deltas", describeFailures(report), {
     file: options.out,

@@ -60,7 +60,12 @@ export async function writePart(
     const path = staged.createFile(TENSORS_NAME);
     const placed = layout.flatMap((file) => file.tensors);
     const adapterFiles = adapterFilesOf(inputs.adapters);
-    const { stats, hashes } = await fillTensors(pool, placed, () => path, adapterFiles, options);
+    const { stats, hashes } = await fillTensors(
+      pool,
+      { placed, copies: [], pathOf: () => path },
+      adapterFiles,
+      options,
+    );
     writeHeaders(layout, () => path);
     const record = encodePartRecord({ fingerprint: fingerprint(inputs, hashes), stats });
     fillFileSync(staged.createFile(RECORD_NAME), record);

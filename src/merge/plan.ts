@@ -6,7 +6,7 @@
  */
 
 import type { Architecture, TiedEmbedding } from "../adapters/architecture/architecture.ts";
-import type { ResolvedAdapter } from "../adapters/edit.ts";
+import { type ResolvedAdapter, replacesWhole } from "../adapters/edit.ts";
 import { type Dtype, isFloatDtype } from "../core/dtype.ts";
 import { MismatchError } from "../core/errors.ts";
 import { elementCount, formatShape, type Shape } from "../core/shape.ts";
@@ -109,7 +109,10 @@ export function planMerge(
       problems,
       {
         file: model.path,
-        hint: "check that this is the base the adapter was trained on: lora-tool inspect shows both",
+        hint:
+          model.graph === undefined
+            ? "check that this is the base the adapter was trained on: lora-tool inspect shows both"
+            : "where names of the graph do not tell, settle them with --map module=initialiser",
       },
     );
   }
@@ -133,7 +136,7 @@ function planTensor(
   options: PlanOptions,
   problems: string[],
 ): PlannedTensor {
-  const replacements = edits.filter((edit) => edit.replacement !== undefined);
+  const replacements = edits.filter(replacesWhole);
   if (replacements.length > 1) {
     problems.push(`${quote(base.name)}: ${replacements.length} adapters replace the whole tensor, expected at most 1`);
   }
@@ -151,7 +154,7 @@ function planTensor(
   }
   const steps = joinEdits(base.name, edits, options, problems);
   const action: Action =
-    replacement !== undefined ? "replace" : steps.length > 0 ? "merge" : dtype === base.dtype ? "copy" : "cast";
+    replacements.length > 0 ? "replace" : steps.length > 0 ? "merge" : dtype === base.dtype ? "copy" : "cast";
   const modules = [...new Set(edits.map((edit) => edit.module))];
   return { name: base.name, action, source: start, dtype, shape: start.shape, view, steps, modules };
 }

@@ -6,6 +6,7 @@
  */
 
 import type { TiedEmbedding } from "../adapters/architecture/architecture.ts";
+import { turnEdit } from "../adapters/turn-edit.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import type { OwnedEdit } from "./combine/join-edits.ts";
 
@@ -33,7 +34,7 @@ export function routeTiedEdits(
   const routed = edits.flatMap((edit) => {
     if (!ends.includes(edit.tensor)) return [edit];
     if (!edit.bothEnds) return [edit];
-    return targets.map((tensor) => ({ ...edit, tensor }));
+    return targets.map((tensor) => ({ ...(tie.isTurned && tensor !== edit.tensor ? turnEdit(edit) : edit), tensor }));
   });
   // The end that nobody edits still has to be written out, as the base had it.
   for (const end of unties ? ends : []) {
@@ -43,5 +44,5 @@ export function routeTiedEdits(
       routed.push({ tensor: end, module, view, steps: [], bothEnds: false, adapter });
     }
   }
-  return { routed, unties };
+  return { routed, unties: unties && !tie.isApart };
 }

@@ -61,11 +61,17 @@ function apply(step: Step, weights: Matrix): void {
       return;
     }
     case "add": {
-      const added = numbersOf(step.values);
-      for (const [index, value] of added.entries()) {
-        values[step.rowStart * columns + index] =
-          (values[step.rowStart * columns + index] ?? Number.NaN) + step.scale * value;
+      const added = matrixOf(step.values);
+      if (step.rowStart + added.rows > rows || added.columns !== columns) throw new Error("outside");
+      for (let i = 0; i < added.rows; i++) {
+        for (let j = 0; j < columns; j++) add(weights, step.rowStart + i, j, step.scale * at(added, i, j));
       }
+      return;
+    }
+    case "assign": {
+      const assigned = matrixOf(step.values);
+      if (assigned.rows !== rows || assigned.columns !== columns) throw new Error("another shape");
+      values.set(assigned.values);
       return;
     }
     case "scale": {
@@ -76,10 +82,12 @@ function apply(step: Step, weights: Matrix): void {
     }
     case "replace-rows": {
       const replaced = numbersOf(step.values);
-      for (const [index, row] of step.indices.entries()) {
-        for (let j = 0; j < columns; j++) {
-          const old = at(weights, row, j);
-          values[row * columns + j] = old + step.weight * ((replaced[index * columns + j] ?? Number.NaN) - old);
+      const length = step.axis === "rows" ? columns : rows;
+      for (const [index, line] of step.indices.entries()) {
+        for (let along = 0; along < length; along++) {
+          const [i, j] = step.axis === "rows" ? [line, along] : [along, line];
+          const old = at(weights, i, j);
+          values[i * columns + j] = old + step.weight * ((replaced[index * length + along] ?? Number.NaN) - old);
         }
       }
       return;

@@ -10,6 +10,7 @@ import type { JsonObject } from "../../core/json.ts";
 import { sameShape } from "../../core/shape.ts";
 import type { Model } from "../../formats/model.ts";
 import { sameNumbers } from "../same-numbers.ts";
+import { graphTie } from "./graph-tie.ts";
 import { modelTypes } from "./model-types.ts";
 import { tiesByDefault } from "./tied-types.ts";
 
@@ -17,6 +18,10 @@ import { tiesByDefault } from "./tied-types.ts";
 export interface TiedEmbedding {
   readonly input: string;
   readonly output: string;
+  /** An exporter made two constants of the one tensor: both change, and neither can part. */
+  readonly isApart?: boolean;
+  /** It stored the output end as the transpose of the input end. */
+  readonly isTurned?: boolean;
 }
 
 /** The ends of a model, tied or not. */
@@ -114,6 +119,10 @@ export function tiedEmbedding(
   const { input: storedInput, output, outputIsStored } = ends;
   // A head may be the only end that is stored.
   const input = storedInput ?? (outputIsStored ? inputFor(output) : undefined);
+  if (model.graph !== undefined) {
+    const isSaid = model.config === undefined || (input !== undefined && isTied(model, types, input, ends));
+    return isSaid ? graphTie(model.graph, tensors, ends) : undefined;
+  }
   if (input === undefined || !isTied(model, types, input, ends)) return undefined;
   const [first, second] = [tensors.get(input), tensors.get(output)];
   if (first !== undefined && second !== undefined) {

@@ -6,6 +6,7 @@
 import { quote } from "../../core/text.ts";
 import type { AdapterModule } from "../adapter.ts";
 import type { Step, TensorEdit } from "../edit.ts";
+import { matrixOf } from "../matrix.ts";
 import { checkLength } from "./check-length.ts";
 import { findTarget, type ResolveContext } from "./context.ts";
 import { isWhole, type Layer, storageView } from "./placement.ts";
@@ -41,5 +42,5 @@ function biasStep(module: AdapterModule, layer: Layer, weight: number): Step | u
   }
   if (bias === undefined) return undefined;
   checkLength(bias, layer.outputs, "elements of lora_B.bias");
-  return { kind: "add", scale: module.scale * weight, rowStart: 0, values: bias };
+  return { kind: "add", scale: module.scale * weight, rowStart: 0, values: matrixOf(bias, 1, layer.outputs) };
 }

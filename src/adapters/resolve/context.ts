@@ -10,6 +10,8 @@ import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Adapter, ExpertOrder } from "../adapter.ts";
 import type { Architecture } from "../architecture/architecture.ts";
 import type { TensorEdit } from "../edit.ts";
+import { candidatesFor } from "./graph-candidates.ts";
+import { assertPlainValues } from "./graph-layer.ts";
 import type { NameFinder } from "./names.ts";
 import { refuseQuantized } from "./quantized.ts";
 import { Misfit, problem, type Report } from "./report.ts";
@@ -38,6 +40,7 @@ export function findTarget(path: string, context: ResolveContext): TensorData | 
     return undefined;
   }
   refuseQuantized(match.tensor.name, context);
+  assertPlainValues(match.tensor, context);
   if (!isFloatDtype(match.tensor.dtype)) {
     throw new UnsupportedError("UNSUPPORTED_DTYPE", `no arithmetic is defined for ${match.tensor.dtype}`, {
       file: context.model.path,
@@ -47,6 +50,7 @@ export function findTarget(path: string, context: ResolveContext): TensorData | 
   return match.tensor;
 }
 
-export function notInBase(): Misfit {
-  return new Misfit("unmatched", "the base has no such tensor");
+/** @param path of the parameter that was looked for */
+export function notInBase(path: string, context: ResolveContext): Misfit {
+  return new Misfit("unmatched", `the base has no such tensor${candidatesFor(path, context)}`);
 }

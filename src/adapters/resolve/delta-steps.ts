@@ -7,8 +7,11 @@ import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
 import type { Step } from "../edit.ts";
+import { matrixOf, transpose } from "../matrix.ts";
 import { checkLength } from "./check-length.ts";
+import type { ResolveContext } from "./context.ts";
 import { factorViews } from "./factor-views.ts";
+import { isTurned } from "./graph-layer.ts";
 import { ia3Step } from "./ia3.ts";
 import { lowRankStep } from "./low-rank-step.ts";
 import { isWhole, type Layer, type Placement } from "./placement.ts";
@@ -17,11 +20,17 @@ import { problem } from "./report.ts";
 import { veraStep } from "./vera.ts";
 
 /** What the module does to one part of its layer's weight. */
-export function weightSteps(module: AdapterModule, layer: Layer, placement: Placement, weight: number): Step[] {
+export function weightSteps(
+  module: AdapterModule,
+  layer: Layer,
+  placement: Placement,
+  context: ResolveContext,
+): Step[] {
   const { delta } = module;
+  const { weight } = context;
   const whole = isWhole(placement, layer);
   if (module.magnitude !== undefined && delta.kind !== "lora") throw problem(`DoRA on ${delta.kind} is not supported`);
-  if (delta.kind === "full") return [fullStep(delta.values, placement, whole, weight)];
+  if (delta.kind === "full") return [fullStep(delta.values, placement, whole, context)];
   if (delta.kind !== "lora") {
     if (!whole) throw problem(`${delta.kind} on a layer that the base stores in parts is not supported`);
     if (delta.kind === "ia3") return [ia3Step(delta, layer, placement, weight)];
@@ -41,8 +50,8 @@ export function weightSteps(module: AdapterModule, layer: Layer, placement: Plac
     if (module.magnitude !== undefined && weight !== 1) {
       throw problem(`${module.residual} with DoRA can only be merged with weight 1, got ${weight}`);
     }
-    // PEFT transposes a Conv1D for PiSSA and not for OLoRA.
-    const transposed = module.residual === "pissa" && placement.transposed;
+    // PEFT transposes a Conv1D for PiSSA and not for OLoRA; what an exporter turned is a linear layer.
+    const transposed = placement.transposed && (module.residual === "pissa" || isTurned(placement.tensor, context));
     steps.push({ kind: "residual", initialisation: module.residual, rank, scale: module.scale, weight, transposed });
   }
   if (module.magnitude === undefined) {
@@ -63,14 +72,17 @@ export function weightSteps(module: AdapterModule, layer: Layer, placement: Plac
 }
 
 /** The change of a whole parameter. */
-function fullStep(values: TensorData, { tensor }: Placement, whole: boolean, weight: number): Step {
+function fullStep(values: TensorData, { tensor, view }: Placement, whole: boolean, context: ResolveContext): Step {
   if (!whole) throw problem("the change of a layer that the base stores in parts is not supported");
-  if (!sameShape(withoutOnes(values), withoutOnes(tensor))) {
+  const turned = isTurned(tensor, context, values);
+  const shape = withoutOnes(tensor);
+  if (!sameShape(withoutOnes(values), turned ? shape.toReversed() : shape)) {
     throw problem(
       `shapes do not fit: expected ${formatShape(tensor.shape)} of ${quote(tensor.name)}, got ${formatShape(values.shape)}`,
     );
   }
-  return { kind: "add", scale: weight, rowStart: 0, values };
+  const added = turned ? transpose(matrixOf(values, view[1], view[0])) : matrixOf(values, ...view);
+  return { kind: "add", scale: context.weight, rowStart: 0, values: added };
 }
 
 /** A linear layer may be stored as a convolution with a kernel of 1. */

@@ -38,6 +38,7 @@ export function expertOfStack(name: string, context: ResolveContext): Layer | un
     if (parts === undefined) continue;
     const tensor = findTarget(`${experts}.${parameter}`, context);
     if (tensor?.shape.length !== 3) continue;
+    if (context.model.graph !== undefined) throw problem("stacked experts of an ONNX graph are not supported");
     return partOfExpert(tensor, Number(number), parts.indexOf(layer), parts.length, experts, context);
   }
   return undefined;

@@ -37,6 +37,7 @@ export function expertEdits(module: AdapterModule, context: ResolveContext): Ten
   if (module.magnitude !== undefined || module.residual !== undefined || module.bias !== undefined) {
     throw problem("only plain LoRA of stacked experts is supported, PEFT knows nothing else");
   }
+  if (context.model.graph !== undefined) throw problem("stacked experts of an ONNX graph are not supported");
   const stack = findStack(name, parameter, context);
   const count = stack.experts.length;
   const [downRows = 0, downColumns = 0] = delta.down.shape;
@@ -81,7 +82,7 @@ function findStack(name: string, parameter: string, context: ResolveContext): St
     return { first, second, experts };
   }
   const single = singleExperts(name, parameter, context);
-  if (single === undefined) throw notInBase();
+  if (single === undefined) throw notInBase(`${name}.${parameter}`, context);
   return stackSingle(single);
 }
 

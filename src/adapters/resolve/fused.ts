@@ -10,7 +10,8 @@ import type { JsonObject } from "../../core/json.ts";
 import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { findTarget, type ResolveContext } from "./context.ts";
-import { type Layer, type Placement, storageView } from "./placement.ts";
+import { graphParameter, storesInputsFirst } from "./graph-layer.ts";
+import { type Layer, type Placement, storageView, wholeLayer } from "./placement.ts";
 import { problem } from "./report.ts";
 
 const FUSED: readonly (readonly [fused: string, parts: readonly string[]])[] = [
@@ -22,16 +23,16 @@ const FUSED: readonly (readonly [fused: string, parts: readonly string[]])[] = [
 const INTERLEAVED_TYPES = ["codegen", "minimax"];
 
 /** Parts of image pipelines: known by names, with relative numbers of rows. */
-export function pipelineLayer(name: string, { names }: ResolveContext): Layer | undefined {
-  const fused = names.findFused?.(name);
+export function pipelineLayer(name: string, context: ResolveContext): Layer | undefined {
+  const fused = context.names.findFused?.(name);
   const [tensor] = fused?.tensors ?? [];
   if (fused === undefined || tensor === undefined) return undefined;
   const { tensors, index, shares } = fused;
-  if (index === undefined) return layerOfParts(tensors);
-  const unit = storageView(tensor)[0] / shares.reduce((sum, share) => sum + share, 0);
+  if (index === undefined) return layerOfParts(tensors, context);
+  const unit = outputsOf(tensor, context) / shares.reduce((sum, share) => sum + share, 0);
   if (!Number.isInteger(unit)) throw problem(`is a part of ${quote(tensor.name)}, whose rows do not divide into parts`);
   const sizes = shares.map((share) => share * unit);
-  return partOfTensor(tensor, sizes, index);
+  return partOfTensor(tensor, sizes, index, context);
 }
 
 export function fusedLayer(name: string, context: ResolveContext): Layer | undefined {
@@ -39,52 +40,61 @@ export function fusedLayer(name: string, context: ResolveContext): Layer | undef
   const dot = name.lastIndexOf(".") + 1;
   const [prefix, last] = [name.slice(0, dot), name.slice(dot)];
   for (const [fused, parts] of FUSED) {
-    if (last === fused) return layerOfParts(parts.map((part) => findTarget(`${prefix}${part}.weight`, context)));
+    if (last === fused) {
+      return layerOfParts(
+        parts.map((part) => findTarget(`${prefix}${part}.weight`, context)),
+        context,
+      );
+    }
     if (!parts.includes(last)) continue;
     const tensor = findTarget(`${prefix}${fused}.weight`, context);
-    if (tensor !== undefined) return partOfTensor(tensor, partSizes(tensor, parts, context), parts.indexOf(last));
+    if (tensor === undefined) continue;
+    return partOfTensor(tensor, partSizes(tensor, parts, context), parts.indexOf(last), context);
   }
   return undefined;
 }
 
 /** The base stores the parts. */
-function layerOfParts(tensors: readonly (TensorData | undefined)[]): Layer | undefined {
+function layerOfParts(tensors: readonly (TensorData | undefined)[], context: ResolveContext): Layer | undefined {
   const placements: Placement[] = [];
   let [firstOutput, inputs] = [0, 0];
   for (const tensor of tensors) {
     if (tensor === undefined) return undefined;
-    const view = storageView(tensor);
-    inputs = view[1];
-    placements.push({
-      tensor,
-      view,
-      rowStart: 0,
-      columnStart: 0,
-      transposed: false,
-      firstOutput,
-      outputs: view[0],
-      firstInput: 0,
-      inputs,
-    });
-    firstOutput += view[0];
+    const transposed = holdsInputsFirst(tensor, context);
+    for (const placement of wholeLayer(tensor, transposed).placements) {
+      placements.push({ ...placement, firstOutput });
+      firstOutput += placement.outputs;
+      inputs = placement.inputs;
+    }
   }
   return { outputs: firstOutput, inputs, placements };
 }
 
 /** The base stores the whole. */
-function partOfTensor(tensor: TensorData, sizes: readonly number[], part: number): Layer {
+function partOfTensor(tensor: TensorData, sizes: readonly number[], part: number, context: ResolveContext): Layer {
   const view = storageView(tensor);
-  const [, inputs] = view;
+  const transposed = holdsInputsFirst(tensor, context);
+  const inputs = view[transposed ? 0 : 1];
   const outputs = sizes[part] ?? 0;
-  const rowStart = sizes.slice(0, part).reduce((sum, size) => sum + size, 0);
-  const place = { rowStart, columnStart: 0, transposed: false, firstOutput: 0, outputs, firstInput: 0, inputs };
+  const start = sizes.slice(0, part).reduce((sum, size) => sum + size, 0);
+  const [rowStart, columnStart] = transposed ? [0, start] : [start, 0];
+  const place = { rowStart, columnStart, transposed, firstOutput: 0, outputs, firstInput: 0, inputs };
   return { outputs, inputs, placements: [{ tensor, view, ...place }] };
 }
 
-/** Rows of each part, in order. */
-function partSizes(tensor: TensorData, parts: readonly string[], { model }: ResolveContext): readonly number[] {
-  const [rows] = storageView(tensor);
-  const sizes = parts.length === 2 ? [rows / 2, rows / 2] : headSizes(model.config);
+function holdsInputsFirst(tensor: TensorData, context: ResolveContext): boolean {
+  const parameter = graphParameter(tensor, context);
+  return parameter !== undefined && storesInputsFirst(parameter, "linear");
+}
+
+function outputsOf(tensor: TensorData, context: ResolveContext): number {
+  return storageView(tensor)[holdsInputsFirst(tensor, context) ? 1 : 0];
+}
+
+/** Outputs of each part, in order. */
+function partSizes(tensor: TensorData, parts: readonly string[], context: ResolveContext): readonly number[] {
+  const rows = outputsOf(tensor, context);
+  const sizes = parts.length === 2 ? [rows / 2, rows / 2] : headSizes(context.model.config);
   if (sizes === undefined) {
     throw problem(
       `is a part of ${quote(tensor.name)}, expected num_attention_heads and head_dim or hidden_size in config.json, which tell its rows`,

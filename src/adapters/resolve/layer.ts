@@ -10,6 +10,7 @@ import { findTarget, notInBase, type ResolveContext } from "./context.ts";
 import { expertOfStack } from "./expert-names.ts";
 import { factorSize, inputShape } from "./factor-views.ts";
 import { fusedLayer, pipelineLayer } from "./fused.ts";
+import { graphParameter, storesInputsFirst } from "./graph-layer.ts";
 import { isTransposed } from "./orientation.ts";
 import { type Layer, wholeLayer } from "./placement.ts";
 import { problem } from "./report.ts";
@@ -38,6 +39,8 @@ function findLayer(module: AdapterModule, context: ResolveContext, rows: number 
     // nn.MultiheadAttention: the wrapper itself adapts the joined projection of its inputs.
     (parameter === "weight" ? findTarget(`${name}.in_proj_weight`, context) : undefined);
   if (tensor !== undefined) {
+    const parameter = graphParameter(tensor, context);
+    if (parameter !== undefined) return wholeLayer(tensor, storesInputsFirst(parameter, module.kind), rows);
     if (module.kind === "embedding") return wholeLayer(tensor, true, rows);
     return wholeLayer(
       tensor,
@@ -47,7 +50,7 @@ function findLayer(module: AdapterModule, context: ResolveContext, rows: number 
     );
   }
   const parts = expertOfStack(name, context) ?? fusedLayer(name, context) ?? pipelineLayer(name, context);
-  if (parts === undefined) throw notInBase();
+  if (parts === undefined) throw notInBase(`${name}.${parameter}`, context);
   return parts;
 }
 

@@ -10,8 +10,8 @@ import { quote } from "../../core/text.ts";
 import type { Override } from "../adapter.ts";
 import type { TensorEdit } from "../edit.ts";
 import { findTarget, notInBase, type ResolveContext } from "./context.ts";
-import { checkReplacement } from "./module-edits.ts";
 import { storageView } from "./placement.ts";
+import { checkReplacement, replaceWith } from "./replacement.ts";
 import { problem } from "./report.ts";
 
 export function overrideEdit({ name, value }: Override, context: ResolveContext): TensorEdit {
@@ -22,19 +22,20 @@ export function overrideEdit({ name, value }: Override, context: ResolveContext)
     });
   }
   const tensor = findTarget(name, context);
-  const edit = { module: name, replacement: value, view: storageView(value), steps: [], bothEnds: false };
   if (tensor !== undefined) {
     checkReplacement(tensor, value, context);
-    return { ...edit, tensor: tensor.name };
+    return { tensor: tensor.name, module: name, bothEnds: false, ...replaceWith(tensor, value, context) };
   }
-  if (!isNewHead(name, context)) throw notInBase();
+  if (!isNewHead(name, context)) throw notInBase(name, context);
   if (context.weight !== 1) throw problem(`is a new tensor, which only weight 1 can mean, got ${context.weight}`);
   context.report.warnings.push(`${quote(name)}: the base has no such tensor, it is added; config.json stays as it is`);
-  return { ...edit, tensor: name };
+  return { tensor: name, module: name, replacement: value, view: storageView(value), steps: [], bothEnds: false };
 }
 
 /** Not inside a layer, and nothing else of its outermost module is in the base: `score.weight`, `classifier.dense.bias`. */
 function isNewHead(name: string, { model }: ResolveContext): boolean {
+  // No node would compute with it.
+  if (model.graph !== undefined) return false;
   const parts = name.split(".");
   const [head = ""] = parts;
   if (parts.length < 2 || parts.length > 4 || parts.some((part) => /^\d+$/.test(part) && part !== parts[1]))

@@ -10,8 +10,9 @@ import type { Model } from "../../formats/model.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Adapter, ExpertOrder } from "../adapter.ts";
 import { type Architecture, describeArchitecture } from "../architecture/architecture.ts";
-import type { ResolvedAdapter, TensorEdit } from "../edit.ts";
+import { type ResolvedAdapter, replacesWhole, type TensorEdit } from "../edit.ts";
 import type { ResolveContext } from "./context.ts";
+import { withMap } from "./mapped-names.ts";
 import { moduleEdits, tensorsOf } from "./module-edits.ts";
 import { type NameFinder, NameIndex } from "./names.ts";
 import { overrideEdit } from "./overrides.ts";
@@ -25,6 +26,8 @@ export interface ResolveOptions {
   readonly weight: number;
   /** Overrides how the columns of expert factors are ordered. */
   readonly expertOrder?: ExpertOrder;
+  /** Names that are settled by hand: module or parameter → tensor or constant of the base. */
+  readonly map?: ReadonlyMap<string, string>;
 }
 
 /** @throws {UnsupportedError} when a target is quantised or has a dtype without arithmetic */
@@ -41,7 +44,7 @@ export async function resolveAdapter(
     adapter,
     model,
     architecture,
-    names: namesOf(adapter, tensors, architecture),
+    names: withMap(namesOf(adapter, tensors, architecture), options.map ?? new Map(), model),
     weight: options.weight,
     expertOrder: options.expertOrder,
     report,
@@ -93,11 +96,11 @@ function reportCollisions({ edits, report }: ResolveContext): void {
   const owners = new Map<string, TensorEdit>();
   for (const edit of edits) {
     if (isPartial(edit)) continue;
-    const { tensor, module, replacement } = edit;
+    const { tensor, module } = edit;
     const owner = owners.get(tensor);
     owners.set(tensor, edit);
     if (owner === undefined || isTrainedBias(owner, edit)) continue;
-    const what = replacement === undefined ? "changes" : "replaces";
+    const what = replacesWhole(edit) ? "replaces" : "changes";
     report.problems.push(`${quote(module)}: ${what} ${quote(tensor)}, which ${quote(owner.module)} changes too`);
   }
 }

@@ -15,6 +15,7 @@ import {
   deviceOption,
   engineOption,
   expertOrderOption,
+  mapOption,
   type OutputOptions,
   parseCount,
   parsePart,
@@ -33,6 +34,7 @@ Examples:
   $ lora-tool merge ./llama ./style=0.7 ./facts=0.3 --method ties --density 0.2 -o ./merged
   $ lora-tool merge ./llama ./adapter -o ./merged --dry-run
   $ lora-tool merge ./llama ./adapter -o ./merged --verify --json
+  $ lora-tool merge model.onnx ./adapter -o merged.onnx
 `;
 
 interface MergeFlags extends OutputOptions, MethodFlags {
@@ -46,6 +48,7 @@ interface MergeFlags extends OutputOptions, MethodFlags {
   readonly allowUnused?: true;
   readonly allowUnchanged?: true;
   readonly expertOrder?: NonNullable<MergeOptions["expertOrder"]>;
+  readonly map?: NonNullable<MergeOptions["map"]>;
   readonly device: NonNullable<MergeOptions["device"]>;
   readonly engine: NonNullable<MergeOptions["engine"]>;
 }
@@ -55,7 +58,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .command("merge")
     .summary("base + adapters → inference-ready weights")
     .description("Adds adapters to a base: W' = W + Σ weight · scale · up · down, each result rounded once.")
-    .argument("<base>", "HF folder, .safetensors file or model.safetensors.index.json")
+    .argument("<base>", "HF folder, .safetensors file, model.safetensors.index.json or .onnx graph")
     .argument("<adapter[=weight]...>", "PEFT folder or .safetensors file; its delta times the weight");
   addMethodOptions(addOutputOptions(command))
     .option("--rank <r>", "what svd cuts to (default: the highest rank of the adapters)", parseCount)
@@ -72,6 +75,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .option("--allow-unused", "let adapter modules that the base does not have go unused")
     .option("--allow-unchanged", "let a merge that changes nothing pass")
     .addOption(expertOrderOption())
+    .addOption(mapOption())
     .addOption(deviceOption())
     .addOption(engineOption())
     .addHelpText("after", `${methodHelp()}${EXAMPLES}`)

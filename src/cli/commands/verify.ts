@@ -14,6 +14,7 @@ import {
   type CommonOptions,
   deviceOption,
   expertOrderOption,
+  mapOption,
   parseCount,
   parseWeightedAdapter,
   workersOption,
@@ -32,6 +33,7 @@ interface VerifyFlags extends CommonOptions, MethodFlags {
   readonly rank?: number;
   readonly allowUnused?: true;
   readonly expertOrder?: "rank-major" | "expert-major";
+  readonly map?: Readonly<Record<string, string>>;
   readonly device: DeviceName;
 }
 
@@ -48,6 +50,7 @@ export function addVerifyCommand(program: Command, io: Io): void {
     .addOption(workersOption())
     .option("--allow-unused", "let adapter modules that the base does not have go unused")
     .addOption(expertOrderOption())
+    .addOption(mapOption())
     .addOption(deviceOption())
     .addHelpText("after", EXAMPLES)
     .action(async (base: string, paths: readonly string[], flags: VerifyFlags) => {

@@ -9,6 +9,7 @@
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { MAX_PROTOBUF_BYTES } from "../../core/limits.ts";
 import { MIN_EXTERNAL_BYTES } from "./data-alignment.ts";
+import { metadataSplices } from "./edit-metadata.ts";
 import { byteLengthOfTensor, type NewTensor } from "./encode-piece.ts";
 import { type AddedInitialiser, type OnnxLayout, planLayout } from "./layout.ts";
 import { withWire } from "./lazy.ts";
@@ -31,6 +32,7 @@ export class OnnxEditor {
   readonly #added = new Map<string, AddedInitialiser>();
   readonly #removed = new Set<Span>();
   readonly #inputs = new Map<OnnxNode, Map<number, string>>();
+  readonly #metadata = new Map<string, string>();
   #externalBytes = Number.POSITIVE_INFINITY;
 
   constructor(model: OnnxModel) {
@@ -80,6 +82,11 @@ export class OnnxEditor {
     if (index < 0 || index >= node.inputs.length) throw this.#unsupported(node.name, `has no input ${index}`);
     const inputs = this.#inputs.get(node) ?? new Map<number, string>();
     this.#inputs.set(node, inputs.set(index, name));
+  }
+
+  /** Sets an entry of the model's `metadata_props`. */
+  setMetadata(key: string, value: string): void {
+    this.#metadata.set(key, value);
   }
 
   removeNode(node: OnnxNode): void {
@@ -133,7 +140,7 @@ export class OnnxEditor {
     return planLayout(this.model, modelName, {
       tensors: new Map([...tensors].filter(([key]) => !this.#isRemoved(key))),
       added: [...this.#added.values()],
-      splices: [...this.#removals(), ...this.#inputSplices()],
+      splices: [...this.#removals(), ...this.#inputSplices(), ...metadataSplices(this.model, this.#metadata)],
       // A model that keeps its weights outside gets its new ones there, too.
       externalBytes: this.model.dataFiles.size > 0 ? Math.min(externalBytes, MIN_EXTERNAL_BYTES) : externalBytes,
       movesInline: externalBytes,

@@ -62,10 +62,10 @@ export function tensorContent(key: string, tensor: NewTensor, external: External
   writeInt64(location, TENSOR.dataLocation >>> 3, 1);
   return [
     head,
-    ...entryPieces("location", textPiece(file)),
-    ...entryPieces("offset", textPiece(String(offset))),
-    ...entryPieces("length", textPiece(String(payload.byteLength))),
-    ...(withChecksum ? entryPieces("checksum", checksumPiece(file)) : []),
+    ...externalEntryPieces("location", textPiece(file)),
+    ...externalEntryPieces("offset", textPiece(String(offset))),
+    ...externalEntryPieces("length", textPiece(String(payload.byteLength))),
+    ...(withChecksum ? externalEntryPieces("checksum", checksumPiece(file)) : []),
     bytesPiece(location.finish()),
   ];
 }
@@ -79,11 +79,16 @@ export function initialiserPieces(field: number, name: string, content: readonly
 }
 
 /** One `external_data` entry, as a field of its tensor. */
-export function entryPieces(key: string, value: Piece): Piece[] {
+export function externalEntryPieces(key: string, value: Piece): Piece[] {
+  return entryPieces(TENSOR.externalData >>> 3, key, value);
+}
+
+/** A `StringStringEntryProto`, as a field of the message that it belongs to. */
+export function entryPieces(field: number, key: string, value: Piece): Piece[] {
   const writer = protobuf.Writer.create();
   writeBytes(writer, ENTRY.key >>> 3, encodeText(key));
   const pieces = [bytesPiece(writer.finish()), bytesPiece(messageHeader(ENTRY.value >>> 3, value.byteLength)), value];
-  return [bytesPiece(messageHeader(TENSOR.externalData >>> 3, byteLengthOf(pieces))), ...pieces];
+  return [bytesPiece(messageHeader(field, byteLengthOf(pieces))), ...pieces];
 }
 
 export function textPiece(text: string): Piece {

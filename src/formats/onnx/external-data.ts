@@ -36,12 +36,14 @@ interface DataFile {
 export class ExternalFiles {
   readonly #rules: LocationRules;
   readonly #warnings: Warnings;
-  readonly #paths = new Map<string, string>();
+  readonly #paths: Map<string, string>;
   readonly #files = new Map<string, DataFile>();
 
-  constructor(rules: LocationRules, warnings: Warnings) {
+  /** @param paths of locations that are not looked for in the model's folder */
+  constructor(rules: LocationRules, warnings: Warnings, paths: ReadonlyMap<string, string> = new Map()) {
     this.#rules = rules;
     this.#warnings = warnings;
+    this.#paths = new Map(paths);
   }
 
   /** Every file that was opened, by real path. */

@@ -11,7 +11,7 @@ import {
   byteLengthOfTensor,
   checksumPiece,
   type ExternalPlace,
-  entryPieces,
+  externalEntryPieces,
   initialiserPieces,
   type NewTensor,
   payloadPiece,
@@ -141,7 +141,12 @@ function entrySplices(model: OnnxModel, data: DataFiles, rewritten: ReadonlySet<
     const replace = (key: string, value: Piece) => {
       const field = external.entries.get(key);
       if (field === undefined) return;
-      splices.push({ within: field.message, start: field.tagStart, end: field.end, content: entryPieces(key, value) });
+      splices.push({
+        within: field.message,
+        start: field.tagStart,
+        end: field.end,
+        content: externalEntryPieces(key, value),
+      });
     };
     const name = data.nameOf(external.path);
     if (name !== external.location) replace("location", textPiece(name));

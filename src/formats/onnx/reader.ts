@@ -25,6 +25,8 @@ import type { Span } from "./wire.ts";
 export interface OpenOnnxOptions {
   /** Data files with several names (hard links, as deduplicating stores make them) are allowed. Default false. */
   readonly allowHardLinks?: boolean;
+  /** Where the data files of some locations lie, for a model whose files are not in place yet. */
+  readonly dataFiles?: ReadonlyMap<string, string>;
   /** How errors and the store name the file; differs where a link was resolved. */
   readonly shownPath?: string;
 }
@@ -46,13 +48,13 @@ export function startsLikeOnnx(start: Uint8Array): boolean {
  * @throws {FormatError | FileError | UnsupportedError} naming the file and, where there is one, the tensor
  */
 export function openOnnx(path: string, options: OpenOnnxOptions = {}): OnnxModel {
-  const { allowHardLinks = false, shownPath = path } = options;
+  const { allowHardLinks = false, shownPath = path, dataFiles } = options;
   const open = ({ fd, identity }: OpenFile) => {
     const start = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
     readFullySync(fd, start, 0, shownPath);
     assertLooksLikeOnnx(start, shownPath);
     const warnings = new Warnings(shownPath);
-    const external = new ExternalFiles({ model: path, shownPath, allowHardLinks }, warnings);
+    const external = new ExternalFiles({ model: path, shownPath, allowHardLinks }, warnings, dataFiles);
     try {
       return walkModel({ wire: wireOf(fd, { identity, path: shownPath }), identity, external, warnings });
     } catch (error) {

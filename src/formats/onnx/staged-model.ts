@@ -12,7 +12,6 @@ import { InterruptedError, toFileError } from "../../core/errors.ts";
 import { type StagedOutput, stageOutput } from "../output.ts";
 import { assertWritable, type TargetRules } from "../output-checks.ts";
 import type { OnnxLayout } from "./layout.ts";
-import { finishOnnx } from "./writer.ts";
 
 interface StagedFile {
   readonly stage: StagedOutput;
@@ -22,7 +21,6 @@ interface StagedFile {
 }
 
 export class StagedModel {
-  readonly #layout: OnnxLayout;
   readonly #target: string;
   readonly #rules: TargetRules;
   /** By name, in the order of the layout: the model last. */
@@ -32,7 +30,6 @@ export class StagedModel {
   /** See `stageModel`. */
   constructor(target: string, layout: OnnxLayout, rules: Omit<TargetRules, "kind">) {
     this.#target = resolve(target);
-    this.#layout = layout;
     this.#rules = { ...rules, kind: "file" };
     try {
       for (const { name } of layout.files) {
@@ -56,15 +53,19 @@ export class StagedModel {
     return staged.path;
   };
 
+  /** Makes everything durable; all bytes and checksums must be written, reads may go on. */
+  async flush(): Promise<void> {
+    for (const { stage } of this.#stages.values()) await stage.flush();
+  }
+
   /**
-   * Fills in checksums, makes everything durable and puts it in place.
+   * Makes everything durable and puts it in place.
    *
    * @throws {InterruptedError} when the signal has come before the first rename
    */
   async publish(signal?: AbortSignal): Promise<void> {
-    finishOnnx(this.#layout, this.pathOf);
+    await this.flush();
     const staged = [...this.#stages.values()];
-    for (const { stage } of staged) await stage.flush();
     if (signal?.aborted) throw new InterruptedError();
     try {
       for (const { target } of staged) assertWritable(target, this.#rules);

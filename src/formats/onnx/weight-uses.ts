@@ -3,7 +3,7 @@
  *
  * A weight counts as used by the node that it reaches through Identity, Cast, Transpose of two axes and DequantizeLinear,
  * which exporters put in between. A name means the nearest definition: a subgraph sees those of the graphs around it.
- * ONNX operators: https://onnx.ai/onnx/operators/ (opset 28); FusedMatMul is ONNX Runtime's.
+ * ONNX operators: https://onnx.ai/onnx/operators/ (opset 28); FusedMatMul, FusedGemm and FusedConv are ONNX Runtime's.
  */
 
 import { withWire } from "./lazy.ts";
@@ -13,9 +13,9 @@ import type { WireReader } from "./wire-reader.ts";
 
 /**
  * Axes of a weight, outermost first: `in-out` [in, out], `out-in` [out, in], `rows` one row for each index [rows, size],
- * `conv` [out, in / groups, kernel …], `unknown` for any other operator or input. Axes in front of the last two are batches.
+ * `columns` one column for each index [size, rows], `conv` [out, in / groups, kernel …], `unknown` for any other operator or input. Axes in front of the last two are batches.
  */
-export type WeightAxes = "in-out" | "out-in" | "rows" | "conv" | "unknown";
+export type WeightAxes = "in-out" | "out-in" | "rows" | "columns" | "conv" | "unknown";
 
 export interface WeightUse {
   readonly constant: OnnxConstant;
@@ -126,8 +126,9 @@ function addUse(
 const TRANSPOSED: Readonly<Record<WeightAxes, WeightAxes>> = {
   "in-out": "out-in",
   "out-in": "in-out",
-  // An embedding that is stored the other way round: no reader expects it.
-  rows: "unknown",
+  // An embedding that shares the weight of its model's head.
+  rows: "columns",
+  columns: "rows",
   conv: "unknown",
   unknown: "unknown",
 };
@@ -138,6 +139,7 @@ function axesAt(wire: WireReader, node: OnnxNode, input: number): WeightAxes {
     case "MatMul":
       return PRODUCT_AXES[input] ?? "unknown";
     case "Gemm":
+    case "FusedGemm":
     case "FusedMatMul": {
       const axes = PRODUCT_AXES[input] ?? "unknown";
       return readInt(wire, node, input === 0 ? "transA" : "transB") === 0n ? axes : TRANSPOSED[axes];
@@ -145,6 +147,7 @@ function axesAt(wire: WireReader, node: OnnxNode, input: number): WeightAxes {
     case "Gather":
       return input === 0 && readInt(wire, node, "axis") === 0n ? "rows" : "unknown";
     case "Conv":
+    case "FusedConv":
       return input === 1 ? "conv" : "unknown";
     default:
       return "unknown";

@@ -43,6 +43,17 @@ export function writeOnnx({ files }: OnnxLayout, pathOf: (file: string) => strin
   }
 }
 
+/** Writes the pieces that lie in memory and nothing else: what stands between and around the tensors. */
+export function writeInline({ files }: OnnxLayout, pathOf: (file: string) => string): void {
+  for (const file of files) {
+    withOutput(file, pathOf, (fd, path) => {
+      for (const { source, offset } of file.pieces) {
+        if (source.kind === "memory") writeAllSync(fd, source.bytes, offset, path);
+      }
+    });
+  }
+}
+
 /** Fills in the checksums of data files that changed; all their bytes must be written. */
 export function finishOnnx({ files }: OnnxLayout, pathOf: (file: string) => string): void {
   const digests = new Map<string, string>();

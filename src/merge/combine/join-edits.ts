@@ -5,7 +5,7 @@
  * summed, and a DoRA magnitude, a multiplied weight or a changed initialisation is a misfit.
  */
 
-import type { AddStep, Step, TensorEdit } from "../../adapters/edit.ts";
+import { type AddStep, replacesWhole, type Step, type TensorEdit } from "../../adapters/edit.ts";
 import { quote } from "../../core/text.ts";
 import { type DeltaStep, isDeltaStep, type MergeStep, type WeightedDelta } from "./combine-step.ts";
 import type { ChosenMethod } from "./options.ts";
@@ -37,12 +37,14 @@ export function joinEdits(
   problems: string[],
 ): readonly MergeStep[] {
   if (!takesDeltas(method)) return edits.flatMap((edit) => edit.steps);
+  const starts: Step[] = [];
   const others: Step[] = [];
   const deltas: WeightedDelta[] = [];
   const adapters: number[] = [];
-  for (const { adapter, module, view, steps, replacement } of edits) {
+  for (const edit of edits) {
+    const { adapter, module, view, steps } = edit;
     const weight = weights[adapter] ?? 1;
-    if (replacement !== undefined && weight !== 1) {
+    if (replacesWhole(edit) && weight !== 1) {
       problems.push(
         `${quote(module)}: replaces the whole of ${quote(tensor)}, which only weight 1 can mean, got ${weight}`,
       );
@@ -50,6 +52,7 @@ export function joinEdits(
     const own: DeltaStep[] = [];
     for (const step of steps) {
       if (view[0] === 1 && step.kind === "add") others.push(weighted(step, weight));
+      else if (step.kind === "assign") starts.push(step);
       else if (step.kind === "replace-rows") others.push({ ...step, weight });
       else if (isDeltaStep(step)) own.push(step);
       else problems.push(`${quote(module)}: ${OTHER_STEPS[step.kind]} is no delta that ${method.name} could combine`);
@@ -65,15 +68,15 @@ export function joinEdits(
       deltas.push({ weight, steps: own });
     } else deltas[at] = { weight, steps: [...before.steps, ...own] };
   }
-  if (deltas.length === 0) return others;
-  return [{ kind: "combine", method, deltas, adapters, tensor }, ...others];
+  if (deltas.length === 0) return [...starts, ...others];
+  return [...starts, { kind: "combine", method, deltas, adapters, tensor }, ...others];
 }
 
 function weighted(step: AddStep, weight: number): AddStep {
   return { ...step, scale: step.scale * weight };
 }
 
-const OTHER_STEPS: Record<Exclude<Step["kind"], DeltaStep["kind"] | "replace-rows">, string> = {
+const OTHER_STEPS: Record<Exclude<Step["kind"], DeltaStep["kind"] | "assign" | "replace-rows">, string> = {
   magnitude: "DoRA",
   scale: "a factor of IA3",
   residual: "what the initialisation took out of the base",

@@ -4,7 +4,7 @@
 
 import type { MergeStep } from "../combine/combine-step.ts";
 import { prepareCombine } from "./combine.ts";
-import { prepareAdd, prepareReplaceRows, prepareScale } from "./elementwise.ts";
+import { prepareAdd, prepareAssign, prepareReplaceRows, prepareScale } from "./elementwise.ts";
 import { prepareLowRank } from "./low-rank.ts";
 import { prepareMagnitude } from "./magnitude.ts";
 import { prepareHadamard, prepareKronecker } from "./products.ts";
@@ -16,6 +16,7 @@ const PREPARE: { readonly [Kind in MergeStep["kind"]]: PrepareStep<Kind> } = {
   hadamard: prepareHadamard,
   kronecker: prepareKronecker,
   add: prepareAdd,
+  assign: prepareAssign,
   scale: prepareScale,
   "replace-rows": prepareReplaceRows,
   magnitude: prepareMagnitude,

@@ -1,0 +1,167 @@
+/**
+ * Constants of a model → the parameters of the trained model that they hold, and how the graph computes with each.
+ *
+ * A constant that several layers share is one parameter for each of them (tied weights, and equal values that exporters
+ * store once). The path comes from the value's own name or, where an exporter made that up or shared it, from the module
+ * that the node was traced from. Two constants for one path are never guessed between: neither gets it.
+ */
+
+import { withWire } from "../lazy.ts";
+import type { OnnxConstant, OnnxModel } from "../model.ts";
+import { findWeightUses, type WeightAxes, type WeightUse } from "../weight-uses.ts";
+import type { WireReader } from "../wire-reader.ts";
+import { isBuilderName, parameterPathOf, runningName } from "./key-path.ts";
+import { type TracedFrom, tracedFrom } from "./node-path.ts";
+import { isConvolution, isQuantizedInput, roleOf } from "./role.ts";
+
+export interface OnnxParameter {
+  /** Path of the parameter in the trained model, or the key of the constant where nothing tells it. */
+  readonly name: string;
+  readonly constant: OnnxConstant;
+  /** The nodes that compute with the constant as this parameter. */
+  readonly uses: readonly WeightUse[];
+  /** Of the constant as it is stored; `unknown` also where the uses differ. */
+  readonly axes: WeightAxes;
+  readonly isNamed: boolean;
+  /** The file keeps the parameter's own name, so its values were stored as they are, not turned. */
+  readonly keepsName: boolean;
+  /** The constant holds codes. */
+  readonly isQuantized: boolean;
+  /** The exporter multiplied a batch norm into the values, so they are not those of the layer any more. */
+  readonly isFolded: boolean;
+}
+
+export interface OnnxParameters {
+  readonly model: OnnxModel;
+  /** In the order of the constants. */
+  readonly byName: ReadonlyMap<string, OnnxParameter>;
+  /** How many uses each constant has, named or not, by its key. */
+  readonly useCounts: ReadonlyMap<string, number>;
+}
+
+/** How one use of a constant is called. */
+interface NamedUse {
+  readonly use: WeightUse;
+  readonly name: string | undefined;
+  readonly keepsName: boolean;
+  readonly isFolded: boolean;
+}
+
+export function findParameters(model: OnnxModel): OnnxParameters {
+  const named = nameJoinedProjections(nameUses(model));
+  const ambiguous = ambiguousNames(named);
+  const groups = new Map([...named].map(([constant, uses]) => [constant, groupByName(uses, ambiguous)]));
+  const taken = new Set([...groups.values()].flatMap((group) => [...group.keys()]));
+  const byName = new Map<string, OnnxParameter>();
+  for (const [constant, uses] of named) {
+    const own = groups.get(constant) ?? new Map<string, NamedUse[]>();
+    for (const [name, group] of own) byName.set(name, { name, isNamed: true, ...describe(constant, group) });
+    if (own.size > 0) continue;
+    // A path that another constant goes by.
+    const name = taken.has(constant.key) ? `${constant.key} (constant)` : constant.key;
+    byName.set(name, { name, isNamed: false, ...describe(constant, uses) });
+  }
+  return { model, byName, useCounts: new Map([...named].map(([{ key }, uses]) => [key, uses.length])) };
+}
+
+function nameUses(model: OnnxModel): Map<OnnxConstant, NamedUse[]> {
+  const uses = findWeightUses(model);
+  const constants = [...model.constants.values()];
+  const fromBuilder = constants.some(({ name }) => isBuilderName(name));
+  return withWire(
+    model,
+    (wire) =>
+      new Map(
+        constants.map((constant) => {
+          const own = uses.get(constant.key) ?? [];
+          return [constant, own.map((use) => nameUse(wire, use, fromBuilder))];
+        }),
+      ),
+  );
+}
+
+/** The weight of nn.MultiheadAttention's joined projection has another name than a linear layer's; its bias tells. */
+function nameJoinedProjections(named: Map<OnnxConstant, NamedUse[]>): Map<OnnxConstant, NamedUse[]> {
+  const joined = new Set<string>();
+  for (const { name } of [...named.values()].flat()) {
+    if (name?.endsWith(".in_proj_bias")) joined.add(`${name.slice(0, -".in_proj_bias".length)}.weight`);
+  }
+  const rename = (one: NamedUse): NamedUse =>
+    one.name === undefined || !joined.has(one.name)
+      ? one
+      : { ...one, name: one.name.replace(/weight$/, "in_proj_weight") };
+  return new Map([...named].map(([constant, uses]) => [constant, uses.map(rename)]));
+}
+
+function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean): NamedUse {
+  const { constant, node, input } = use;
+  // Identity nodes give each of several equal parameters its own name.
+  const names = [node.inputs[input] ?? "", constant.name];
+  const stored = names.find((name) => parameterPathOf(name, fromBuilder) !== undefined);
+  const own = stored === undefined ? undefined : parameterPathOf(stored, fromBuilder);
+  const origin = tracedFrom(wire, node);
+  const isBatchNorm = origin?.isBatchNorm === true && node.opType !== "BatchNormalization";
+  // A product of a layer and the batch norm behind it says that it comes from the norm.
+  const place = isBatchNorm ? undefined : origin;
+  const traced = place === undefined ? undefined : tracedName(place, use, fromBuilder);
+  const isOwn = own !== undefined && (place === undefined || traced === undefined || isWithin(own, place.module));
+  const keepsName = stored !== undefined && !isBuilderName(stored);
+  const isFolded = isBatchNorm || (isConvolution(node.opType) && !keepsName);
+  return { use, name: isOwn ? own : traced, keepsName, isFolded };
+}
+
+/** The module's path and what the node takes the constant for. */
+function tracedName(place: TracedFrom, use: WeightUse, fromBuilder: boolean): string | undefined {
+  const { node, input, constant } = use;
+  const role = roleOf(node, input, constant.tensor.data.shape);
+  // `weight` and `bias`, `in_proj_weight` and `in_proj_bias`.
+  const fitting = place.parameters.filter((name) => role === undefined || `_${name}`.endsWith(`_${role}`));
+  const parameter = fitting.length === 1 ? fitting[0] : role;
+  if (parameter === undefined || place.module === "") return undefined;
+  const path = `${place.module}.${parameter}`;
+  return fromBuilder ? runningName(path) : path;
+}
+
+/** Whether a parameter belongs to a module or to one inside of it; exporters differ in what they put around a model. */
+function isWithin(parameter: string, module: string): boolean {
+  const own = parameter.slice(0, parameter.lastIndexOf("."));
+  return `.${own}.`.includes(`.${module}.`) || `.${module}`.endsWith(`.${own}`);
+}
+
+/** Names that would stand for several constants. */
+function ambiguousNames(named: ReadonlyMap<OnnxConstant, readonly NamedUse[]>): Set<string> {
+  const owners = new Map<string, OnnxConstant>();
+  const ambiguous = new Set<string>();
+  for (const [constant, uses] of named) {
+    for (const { name } of uses) {
+      if (name === undefined) continue;
+      const owner = owners.get(name);
+      if (owner !== undefined && owner !== constant) ambiguous.add(name);
+      owners.set(name, constant);
+    }
+  }
+  return ambiguous;
+}
+
+function groupByName(uses: readonly NamedUse[], ambiguous: ReadonlySet<string>): Map<string, NamedUse[]> {
+  const groups = new Map<string, NamedUse[]>();
+  for (const one of uses) {
+    if (one.name === undefined || ambiguous.has(one.name)) continue;
+    groups.set(one.name, [...(groups.get(one.name) ?? []), one]);
+  }
+  return groups;
+}
+
+function describe(constant: OnnxConstant, named: readonly NamedUse[]) {
+  const uses = named.map(({ use }) => use);
+  const axes = new Set(uses.map((use) => use.axes));
+  const [only = "unknown"] = axes;
+  return {
+    constant,
+    uses,
+    axes: axes.size === 1 ? only : "unknown",
+    keepsName: named.length > 0 && named.every((one) => one.keepsName),
+    isFolded: named.some((one) => one.isFolded),
+    isQuantized: uses.some(({ isQuantized, node, input }) => isQuantized || isQuantizedInput(node.opType, input)),
+  } as const;
+}

@@ -1,0 +1,83 @@
+/**
+ * A merged model as an ONNX graph: the base's own files with the changed constants overwritten, and everything else byte
+ * for byte as it was.
+ */
+
+import { basename } from "node:path";
+import { UsageError } from "../core/errors.ts";
+import type { OnnxLayout } from "../formats/onnx/layout.ts";
+import { openParameters } from "../formats/onnx/parameters/open.ts";
+import type { OnnxParameters } from "../formats/onnx/parameters/parameters.ts";
+import { stageModel } from "../formats/onnx/staged-model.ts";
+import { finishOnnx, writeInline } from "../formats/onnx/writer.ts";
+import { editGraph } from "./edit-graph.ts";
+import { filesOf, type Inputs } from "./inputs.ts";
+import type { CopyJob } from "./jobs.ts";
+import type { MergeOutput, OutputOptions } from "./output.ts";
+import type { PlacedTensor } from "./output-layout.ts";
+import type { PlannedTensor } from "./plan.ts";
+import { PENDING_SHA256, PROVENANCE_KEY } from "./provenance.ts";
+
+/** @param provenance text of the metadata entry for given hashes; of one length */
+export function stageOnnx(
+  inputs: Inputs,
+  graph: OnnxParameters,
+  provenance: (sha256: (path: string) => string) => string,
+  options: OutputOptions,
+): MergeOutput {
+  const { out, overwrite = false } = options;
+  if (!/\.onnx$/i.test(out)) {
+    throw new UsageError("the base is an ONNX graph, so the output must be an .onnx file", { subject: out });
+  }
+  if (options.maxShardSize !== undefined) {
+    throw new UsageError("a size of files is for safetensors: a graph keeps its data files", { subject: out });
+  }
+  const { editor, tensors } = editGraph(inputs.plan, graph);
+  const name = basename(out);
+  const layOutWith = (sha256: (path: string) => string) => {
+    editor.setMetadata(PROVENANCE_KEY, provenance(sha256));
+    return editor.layOut(name);
+  };
+  // Hashes come last; until then zeros of the same length keep every offset where it will be.
+  const layout = layOutWith(() => PENDING_SHA256);
+  const staged = stageModel(out, layout, { overwrite, inputs: filesOf(inputs) });
+  return {
+    placed: placeTensors(layout, tensors),
+    copies: copiesOf(layout, tensors, staged.pathOf),
+    pathOf: staged.pathOf,
+    files: layout.files,
+    complete: (sha256) => {
+      const final = layOutWith(sha256);
+      writeInline(final, staged.pathOf);
+      finishOnnx(final, staged.pathOf);
+    },
+    flush: () => staged.flush(),
+    readBack: () => {
+      const dataFiles = new Map(layout.files.slice(0, -1).map((file) => [file.name, staged.pathOf(file.name)]));
+      return openParameters(staged.pathOf(name), out, { dataFiles }).store.tensors;
+    },
+    publish: (signal) => staged.publish(signal),
+    discard: () => staged.discard(),
+  };
+}
+
+function placeTensors(layout: OnnxLayout, tensors: ReadonlyMap<string, PlannedTensor>): PlacedTensor[] {
+  return [...tensors].flatMap(([key, tensor]) => {
+    const place = layout.tensors.get(key);
+    return place === undefined ? [] : [{ tensor, ...place }];
+  });
+}
+
+/** Ranges of the base's files that stay as they are. */
+function copiesOf(
+  { files }: OnnxLayout,
+  tensors: ReadonlyMap<string, PlannedTensor>,
+  pathOf: (file: string) => string,
+): CopyJob[] {
+  return files.flatMap((file) =>
+    file.pieces.flatMap(({ source, tensor, offset, byteLength }): CopyJob[] => {
+      if (source.kind !== "file" || (tensor !== undefined && tensors.has(tensor))) return [];
+      return [{ kind: "copy", source, start: 0, byteLength, path: pathOf(file.name), offset, subject: file.name }];
+    }),
+  );
+}
