@@ -3,6 +3,7 @@
  */
 
 import { FormatError } from "../../core/errors.ts";
+import { quote } from "../../core/text.ts";
 import type { Sequence } from "./batch.ts";
 import { ChatTemplate } from "./chat-template.ts";
 import { type DataCounts, RowCollector } from "./collect.ts";
@@ -36,6 +37,9 @@ export interface ReadRows extends DataCounts {
 
 const NO_REMARKS: ReadonlySet<Remark> = new Set();
 
+/** Embeddings are padded by some hundred rows at most. */
+const SMALL_SHARE = 0.9;
+
 const WARNINGS: Record<Remark, string> = {
   joined: "one token holds the end of the prompt and the start of what follows; it is scored",
   "own-bos": "the text begins with BOS, so the tokenizer's own is left out",
@@ -66,6 +70,7 @@ export class DataReader {
     this.#kind = "pieces";
     for (const { sequence, line } of cutPieces(chunks, file, { tokenizer, maxLength })) {
       this.#onLine(line);
+      this.#checkIds(sequence);
       yield* this.#take(sequence, undefined, NO_REMARKS);
     }
   }
@@ -82,7 +87,9 @@ export class DataReader {
         const row = readRow(value, vocabulary);
         this.#checkKind(row);
         if (row.kind === "tokens") return this.#encodeTokens(row);
-        return (encoder ?? this.#missesTokenizer()).encode(row);
+        const encoded = (encoder ?? this.#missesTokenizer()).encode(row);
+        this.#checkIds(encoded.sequence);
+        return encoded;
       });
       yield* this.#take(sequence, line, remarks);
     }
@@ -91,7 +98,7 @@ export class DataReader {
   /** @throws {FormatError} NOTHING_TO_LEARN */
   finish(): ReadRows {
     const { counts } = this.#collector;
-    const { path: file, maxLength } = this.#request;
+    const { path: file, maxLength, vocabulary } = this.#request;
     const kind = this.#kind;
     if (kind === undefined || counts.rows === 0) {
       throw new FormatError("NOTHING_TO_LEARN", "the file has no rows", { file });
@@ -108,6 +115,10 @@ export class DataReader {
     if (counts.dropped > 0 && kind !== "pieces") {
       warnings.push(`${rowsOf(counts.dropped)}: left out, no token of the first ${maxLength} is scored`);
     }
+    if (this.#opened !== undefined && this.#opened.tokenizer.size < SMALL_SHARE * vocabulary) {
+      const { size } = this.#opened.tokenizer;
+      warnings.push(`the tokenizer has ${size} tokens, the model ${vocabulary} embeddings: is it the model's own?`);
+    }
     if (kind === "messages" && /\bstrftime_now\b/.test(this.#opened?.template?.text ?? "")) {
       warnings.push("the chat template writes today's date into the rows: another day gives other tokens");
     }
@@ -119,6 +130,16 @@ export class DataReader {
     if (row.kind === this.#kind) return;
     const problem = `the row is of kind ${row.kind}, those before it are of kind ${this.#kind}`;
     throw new FormatError("INVALID_ROW", problem, { hint: "give each kind a file of its own" });
+  }
+
+  /** Added tokens may lie beyond the embeddings (Gemma 3's image token in its text models) as long as no row has them. */
+  #checkIds({ tokens }: Sequence): void {
+    const { path: file, vocabulary } = this.#request;
+    const id = tokens.find((token) => token >= vocabulary);
+    if (id === undefined) return;
+    const token = quote(this.#opened?.tokenizer.decode([id]) ?? "");
+    const problem = `the token ${token} has id ${id}, the model has embeddings for 0 to ${vocabulary - 1}`;
+    throw new FormatError("INVALID_ROW", problem, { file });
   }
 
   #encodeTokens({ ids, labels }: Extract<Row, { readonly kind: "tokens" }>): EncodedRow {

@@ -32,6 +32,8 @@ export interface EncodedRow {
   readonly remarks: ReadonlySet<Remark>;
 }
 
+type TextRow = Exclude<Row, { readonly kind: "tokens" }>;
+
 export class RowEncoder {
   readonly #opened: OpenedTokenizer;
   readonly #template: ChatTemplate | undefined;
@@ -43,21 +45,25 @@ export class RowEncoder {
   }
 
   /** @throws {FormatError} INVALID_ROW, INVALID_TEMPLATE or INVALID_CONFIG */
-  encode(row: Exclude<Row, { readonly kind: "tokens" }>): EncodedRow {
+  encode(row: TextRow): EncodedRow {
     const remarks = new Set<Remark>();
+    return { sequence: this.#sequenceOf(row, remarks), remarks };
+  }
+
+  #sequenceOf(row: TextRow, remarks: Set<Remark>): Sequence {
     switch (row.kind) {
       case "text":
-        return { sequence: scoreFrom(0, this.#closed(row.text, remarks)), remarks };
+        return scoreFrom(0, this.#closed(row.text, remarks));
       case "alpaca":
       case "completion": {
         const prompt = this.#begun(row.prompt, remarks);
         const ids = this.#closed(row.prompt + row.completion, remarks);
         const shared = sharedPrefix(prompt, ids);
         if (shared < prompt.length) remarks.add("joined");
-        return { sequence: scoreFrom(shared, ids), remarks };
+        return scoreFrom(shared, ids);
       }
       case "messages":
-        return { sequence: this.#conversation(row, remarks), remarks };
+        return this.#conversation(row, remarks);
     }
   }
 

@@ -1,4 +1,4 @@
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { NOT_SCORED, type Sequence } from "../../../src/train/data/batch.ts";
@@ -178,6 +178,33 @@ test("a template that writes today's date is told", () => {
   const folder = tokenizerFolder({ "chat_template.jinja": template });
   const { warnings } = prepare(join(FIXTURES, "texts/messages-20.jsonl"), { tokenizerFolder: folder });
   expect(warnings.join()).toMatch(/today's date/);
+});
+
+describe("a token beyond the model's embeddings", () => {
+  const tokenizer = JSON.parse(readFileSync(join(STORIES, "tokenizer.json"), "utf8"));
+  tokenizer.added_tokens.push({ id: 512, content: "<pad>", special: true });
+  const folder = () => tokenizerFolder({ "tokenizer.json": tokenizer });
+
+  test("may be added to the tokenizer", () => {
+    expect(prepare(rowsFile({ text: "a" }), { tokenizerFolder: folder() }).kept).toBe(1);
+  });
+
+  test("is refused in rows and texts", async () => {
+    const paths = [rowsFile({ text: "a<pad>" }), temporaryFile("a.txt", "a<pad>")];
+    const problem = 'the token "<pad>" has id 512, the model has embeddings for 0 to 511';
+    for (const [path, place] of [
+      [paths[0] ?? "", "line 1: "],
+      [paths[1] ?? "", ""],
+    ]) {
+      const error = await errorOf(() => prepare(path ?? "", { tokenizerFolder: folder() }));
+      expect(error.message).toBe(`${path}: ${place}${problem}`);
+    }
+  });
+});
+
+test("a tokenizer with far fewer tokens than the model has embeddings is remarked on", () => {
+  const { warnings } = prepare(rowsFile({ text: "a" }), { vocabulary: 32_000 });
+  expect(warnings).toEqual(["the tokenizer has 512 tokens, the model 32000 embeddings: is it the model's own?"]);
 });
 
 describe("a data file is refused", () => {

@@ -15,6 +15,8 @@ export interface CheckedModel {
   readonly type: (typeof MODELS)[number];
   /** Ids of the model's tokens and of the added ones. */
   readonly ids: ReadonlyMap<string, number>;
+  /** Of the model's vocabulary; −1 when it is empty. */
+  readonly highestId: number;
   /** Ids of added tokens that are marked as special. */
   readonly special: ReadonlySet<number>;
   /** The token for text that has none. */
@@ -36,10 +38,13 @@ export function checkModel(tokenizer: Component): CheckedModel {
   const ids = type === "Unigram" ? idsOfPieces(model) : idsOfVocabulary(model);
   if (type === "BPE") checkBytePairs(model, ids);
   const unknown = unknownOf(model, type, ids);
+  let highestId = -1;
+  for (const id of ids.values()) highestId = Math.max(highestId, id);
   const special = addTokens(tokenizer, ids);
   return {
     type,
     ids,
+    highestId,
     special,
     unknown,
     byteFallback: type === "Unigram" && model.flag("byte_fallback", false),

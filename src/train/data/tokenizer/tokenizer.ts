@@ -13,7 +13,7 @@ import { type CheckedModel, checkModel } from "./check-model.ts";
 import { Component, toPlain } from "./component.ts";
 import { type Ends, readEnds } from "./ends.ts";
 import { rewriteNormaliser } from "./normalisers.ts";
-import { type LibraryComponent, rewritePreTokenizer } from "./splits.ts";
+import { escapeRegex, type LibraryComponent, rewritePreTokenizer } from "./splits.ts";
 import { MAX_PIECE, StreamEncoder } from "./stream-encoder.ts";
 
 /** The library has no id for what is neither a token nor covered by one for unknown text. */
@@ -24,7 +24,6 @@ interface LibraryEncoding {
 
 export class Tokenizer {
   readonly ends: Ends;
-  readonly highestId: number;
   readonly #library: LibraryTokenizer;
   readonly #model: CheckedModel;
   readonly #file: string;
@@ -40,10 +39,16 @@ export class Tokenizer {
     this.#model = checkModel(root);
     this.#library = openLibrary(root, this.#model);
     this.ends = readEnds(values.get("post_processor") ?? null, file);
-    let highest = -1;
-    for (const id of this.#model.ids.values()) highest = Math.max(highest, id);
-    for (const id of [...this.ends.prefix, ...this.ends.suffix]) highest = Math.max(highest, id);
-    this.highestId = highest;
+  }
+
+  /** The highest id of the model's vocabulary; added tokens may have higher ones. */
+  get highestId(): number {
+    return this.#model.highestId;
+  }
+
+  /** How many ids there are, added tokens included. */
+  get size(): number {
+    return this.#model.ids.size;
   }
 
   idOf(token: string): number | undefined {
@@ -129,14 +134,21 @@ function openLibrary(root: Component, checked: CheckedModel): LibraryTokenizer {
   }
 }
 
+/** Characters that some token has in front of a word's start; more than these, and cutting gains little. */
+const MAX_JOINED = 40;
+
 /**
- * SentencePiece's models have no pre-tokenizer: a whole text is one word, and none is met twice. Where no token reaches over the
- * start of a word, words may be taken one by one; the tokens are the same, and the library remembers those of words.
+ * SentencePiece's models have no pre-tokenizer: a whole text is one word, and none is met twice. No merge reaches over a word's
+ * start where no token does, so words may be taken one by one; the tokens are the same, and the library remembers those of
+ * words. Where some tokens do (Gemma's `>▁</`), words stay together behind the characters that these have.
  */
 function cutBetweenWords(root: Component, { type, ids }: CheckedModel): LibraryComponent | null {
   const model = root.child("model");
   const marks = ["end_of_word_suffix", "ignore_merges"].some((key) => Boolean(model.values.get(key)));
   if (type !== "BPE" || marks || !ids.has("▁")) return null;
-  for (const token of ids.keys()) if (/[^▁]▁/.test(token)) return null;
-  return { type: "Split", pattern: { Regex: "▁+[^▁]*" }, behavior: "Isolated", invert: false };
+  const joined = new Set<string>();
+  for (const token of ids.keys()) for (const [character] of token.matchAll(/[^▁](?=▁)/gu)) joined.add(character);
+  if (joined.size > MAX_JOINED) return null;
+  const stays = Array.from(joined, (character) => `(?<=${escapeRegex(character)}▁*)▁|`).join("");
+  return { type: "Split", pattern: { Regex: `▁*(?:${stays}[^▁])+|▁+` }, behavior: "Isolated", invert: false };
 }
