@@ -99,6 +99,8 @@ export abstract class LoraToolError extends Error {
   readonly file: string | undefined;
   readonly subject: string | undefined;
   readonly hint: string | undefined;
+  /** What is wrong, without file and subject. */
+  readonly problem: string;
 
   constructor(code: ErrorCode, problem: string, details: ErrorDetails = {}) {
     const file = details.file === undefined ? "" : `${escapeText(details.file)}: `;
@@ -109,6 +111,7 @@ export abstract class LoraToolError extends Error {
     this.file = details.file;
     this.subject = details.subject;
     this.hint = details.hint;
+    this.problem = problem;
   }
 }
 

@@ -3,6 +3,7 @@
  * Headers and data only; the base's weights are not read.
  */
 
+import { UsageError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import { type InitialAdapter, openInitialAdapter } from "./adapter/initial-adapter.ts";
 import { partShapes, partsOf } from "./adapter/parts.ts";
@@ -10,7 +11,7 @@ import { type SavedWeight, selectSaved } from "./adapter/saved-modules.ts";
 import { type SelectedModule, selectModules } from "./adapter/select-modules.ts";
 import { type Advice, adviseLearningRate } from "./advice.ts";
 import type { Base } from "./base/base.ts";
-import { openModelBase } from "./base/model-base.ts";
+import { openBase } from "./base/open-base.ts";
 import { Batches } from "./data/batches.ts";
 import { type Dataset, openDataset } from "./data/open-dataset.ts";
 import type { TrainOptions } from "./options.ts";
@@ -40,7 +41,7 @@ export interface TrainPlan {
 export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const initial = options.initAdapter === undefined ? undefined : await openInitialAdapter(options.initAdapter);
   const settings = resolveSettings(options, initial?.settings);
-  const base = await openModelBase(options.base);
+  const base = await openBase(options.base);
   const modules = selectModules(base.layers, settings.adapter);
   const saved = selectSaved(base, settings.adapter.modulesToSave);
   const maxLength = Math.min(settings.run.maxLength, base.maxLength);
@@ -56,7 +57,9 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const data = await open(options.data, options.dryRun ? PREVIEWS : 0);
   const evalData = options.evalData === undefined ? undefined : await open(options.evalData, 0);
   const { batchSize, seed, shuffle, packing, gradAccum } = settings.run;
-  const batches = new Batches(data.sequences, { batchSize, seed, shuffle, packTo: packing ? maxLength : undefined });
+  assertBatchesFit(base, settings.run);
+  const packTo = packing ? maxLength : undefined;
+  const batches = new Batches(data.sequences, { batchSize, seed, shuffle, packTo, fixed: base.fixed });
   const windows = new Windows(batches, gradAccum);
   const totalSteps = settings.run.steps ?? Math.ceil(settings.run.epochs * windows.stepsPerEpoch);
   const graphOptions = {
@@ -83,6 +86,24 @@ const LOGIT_ELEMENTS = 2 ** 24;
 /** Below 128 rows the head's weight is read so often that it shows. */
 function logitRows(vocabulary: number): number {
   return Math.min(1024, Math.max(128, Math.floor(LOGIT_ELEMENTS / vocabulary)));
+}
+
+/** @throws {UsageError} for rows that the base cannot take as they are to be laid out */
+function assertBatchesFit({ fixed, packs, path }: Base, { batchSize, packing }: TrainSettings["run"]): void {
+  if (packing && !packs) {
+    throw new UsageError("the file has masks of its own, which let packed rows see each other", {
+      file: path,
+      subject: "--packing",
+      hint: "leave it out, or train on the model's folder instead of an .onnx file",
+    });
+  }
+  if (fixed.rows !== undefined && batchSize > fixed.rows) {
+    throw new UsageError(`the file was exported for ${fixed.rows} rows, expected as many at most, got ${batchSize}`, {
+      file: path,
+      subject: "--batch-size",
+      hint: `pass --batch-size ${fixed.rows}, and --grad-accum for more rows a step, or export with dynamic axes`,
+    });
+  }
 }
 
 function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): TrainReport {

@@ -9,12 +9,13 @@ import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
 import { quote } from "../../core/text.ts";
 import type { ValueInfo } from "../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../builder.ts";
-import { type Constant, promoted } from "./constant.ts";
-import type { Scope } from "./scope.ts";
+import { promoted } from "./constant.ts";
+import type { Entry, Scope } from "./scope.ts";
 
 export interface GivenInputs {
-  readonly shapes: ReadonlyMap<string, Shape>;
-  readonly constants: ReadonlyMap<string, Constant>;
+  readonly shapes?: ReadonlyMap<string, Shape>;
+  /** What stands for an input, which is then none of the new graph. */
+  readonly bound: ReadonlyMap<string, Entry>;
 }
 
 /** @throws {UnsupportedError} UNSUPPORTED_MODEL */
@@ -22,14 +23,14 @@ export function declareInputs(
   g: GraphBuilder,
   scope: Scope,
   inputs: readonly ValueInfo[],
-  { shapes, constants }: GivenInputs,
+  { shapes, bound }: GivenInputs,
 ): void {
   const symbols = new Map<string, number>();
   for (const input of inputs) {
-    const constant = constants.get(input.name);
-    const shape = constant?.shape ?? shapes.get(input.name) ?? fixedShape(input);
+    const entry = bound.get(input.name);
+    const shape = entry?.shape ?? shapes?.get(input.name) ?? fixedShape(input);
     assertFits(input, shape, symbols);
-    scope.set(input.name, constant ?? g.input(input.name, promoted(input.dtype), shape));
+    scope.set(input.name, entry ?? g.input(input.name, promoted(input.dtype), shape));
   }
 }
 

@@ -32,7 +32,7 @@ export function specialise(
   for (const { outputs } of pruned.nodes) g.reserve(outputs);
   g.reserve(pruned.initialisers.keys());
   const scope = new Scope();
-  declareInputs(g, scope, pruned.inputs, { shapes, constants });
+  declareInputs(g, scope, pruned.inputs, { shapes, bound: constants });
   const walk = new Walk(g, { opset: graph.opsetImports.get("") ?? 0 });
   walk.body(pruned, scope);
   const outputs = new Map(graph.outputs.map(({ name }) => [name, walk.emitter.emit(scope.get(name))]));

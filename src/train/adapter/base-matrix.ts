@@ -17,8 +17,8 @@ export class BaseMatrix {
 
   /** A copy as [out, in]. */
   copy(): Float32Array {
-    const { kind, inputs, outputs } = this.#layer;
-    if (kind === "linear") return this.#values.slice();
+    const { inputsFirst, inputs, outputs } = this.#layer;
+    if (!inputsFirst) return this.#values.slice();
     const turned = new Float32Array(this.#values.length);
     for (let output = 0; output < outputs; output++) {
       for (let input = 0; input < inputs; input++) {
@@ -30,12 +30,12 @@ export class BaseMatrix {
 
   /** W += factor · up · down, in place. */
   addProduct(down: Float32Array, up: Float32Array, rank: number, factor: number): void {
-    const { kind, inputs, outputs } = this.#layer;
+    const { inputsFirst, inputs, outputs } = this.#layer;
     const row = new Float64Array(inputs);
     for (let output = 0; output < outputs; output++) {
       rowOfProduct(row, down, up, rank, output);
       for (let input = 0; input < inputs; input++) {
-        const at = kind === "linear" ? output * inputs + input : input * outputs + output;
+        const at = inputsFirst ? input * outputs + output : output * inputs + input;
         this.#values[at] = (this.#values[at] ?? 0) + factor * (row[input] ?? 0);
       }
     }
@@ -43,13 +43,13 @@ export class BaseMatrix {
 
   /** ‖W + scale · up · down‖ of each output: what DoRA's magnitudes start from. */
   mergedNorms(down: Float32Array, up: Float32Array, rank: number, scale: number): Float32Array {
-    const { kind, inputs, outputs } = this.#layer;
+    const { inputsFirst, inputs, outputs } = this.#layer;
     const row = new Float64Array(inputs);
     return Float32Array.from({ length: outputs }, (_, output) => {
       rowOfProduct(row, down, up, rank, output);
       let sum = 0;
       for (let input = 0; input < inputs; input++) {
-        const at = kind === "linear" ? output * inputs + input : input * outputs + output;
+        const at = inputsFirst ? input * outputs + output : output * inputs + input;
         sum += ((this.#values[at] ?? 0) + scale * (row[input] ?? 0)) ** 2;
       }
       return Math.sqrt(sum);

@@ -11,6 +11,8 @@ import type { TokenInputs } from "./token-inputs.ts";
 
 /** A layer that an adapter can be put on. */
 export interface BaseLayer extends ModelLayer {
+  /** Whether the weight lies as [in, out]: of a Conv1D, of an embedding, and where an exporter turned it. */
+  readonly inputsFirst: boolean;
   /** The output head, which `all-linear` leaves out. */
   readonly isHead: boolean;
 }
@@ -20,6 +22,12 @@ export interface Forward {
   readonly hidden: Value;
   /** Rows [n, width] → logits [n, vocabulary] */
   readonly project: (rows: Value) => Value;
+}
+
+/** Sizes of every batch that a base computes with; `undefined` where any will do. */
+export interface FixedSizes {
+  readonly rows: number | undefined;
+  readonly length: number | undefined;
 }
 
 export interface Base {
@@ -37,6 +45,9 @@ export interface Base {
   readonly vocabulary: number;
   /** The longest sequence that it has positions for. */
   readonly maxLength: number;
+  readonly fixed: FixedSizes;
+  /** Whether it keeps rows apart that are packed into one sequence. */
+  readonly packs: boolean;
   readonly forward: (g: GraphBuilder, inputs: TokenInputs, adapt: AdaptLayer) => Forward;
   /** Where its tokenizer lies; `undefined`: nowhere. */
   readonly tokenizerFolder: string | undefined;

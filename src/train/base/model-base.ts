@@ -3,8 +3,6 @@
  */
 
 import { dirname, join } from "node:path";
-import { MatrixLoader } from "../../adapters/load-matrix.ts";
-import { createKernels } from "../../core/cast/kernels.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import { openModel } from "../../formats/open-model.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
@@ -15,6 +13,7 @@ import { describeModel } from "../../models/describe-model.ts";
 import type { ModelDescription } from "../../models/description.ts";
 import { expectedTensors } from "../../models/tensors.ts";
 import type { Base, BaseLayer } from "./base.ts";
+import { loadWeights } from "./load-weights.ts";
 import { declareTokenInputs } from "./token-inputs.ts";
 
 /**
@@ -60,6 +59,8 @@ export async function openModelBase(path: string): Promise<Base> {
     },
     vocabulary: description.vocabulary,
     maxLength: description.maxPositions,
+    fixed: { rows: undefined, length: undefined },
+    packs: true,
     forward: (g, inputs, adapt) => {
       const { hidden, project } = buildModel(g, description, current, inputs, {
         adapt,
@@ -99,17 +100,9 @@ function nameParameters(
 function listLayers(description: ModelDescription, lookup: WeightLookup): BaseLayer[] {
   const g = new GraphBuilder();
   const { layers } = buildModel(g, description, lookup, declareTokenInputs(g, 1, 1));
-  return layers.map((layer) => ({ ...layer, isHead: layer.module === description.head.module }));
-}
-
-/** Each tensor in f32, in the order of the file; those that are f32 already are read once, too. */
-function loadWeights(tensors: ReadonlyMap<string, TensorData>): Map<string, TensorData> {
-  const loader = new MatrixLoader(createKernels());
-  return new Map(
-    Array.from(tensors, ([name, tensor]) => {
-      const { buffer, byteOffset, byteLength } = loader.vector(tensor);
-      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-      return [name, { ...tensor, dtype: "f32", byteLength, source: { kind: "memory", bytes } }];
-    }),
-  );
+  return layers.map((layer) => ({
+    ...layer,
+    inputsFirst: layer.kind !== "linear",
+    isHead: layer.module === description.head.module,
+  }));
 }

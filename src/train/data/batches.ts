@@ -18,6 +18,8 @@ export interface BatchOptions {
   readonly shuffle: boolean;
   /** Tokens that a pack may hold; rows are not packed without it. */
   readonly packTo?: number | undefined;
+  /** What every batch is filled up to, with rows and tokens that teach nothing. */
+  readonly fixed?: { readonly rows: number | undefined; readonly length: number | undefined };
 }
 
 export class Batches {
@@ -38,11 +40,12 @@ export class Batches {
 
   /** @param epoch, index from 0; `index` below `perEpoch` */
   batch(epoch: number, index: number): Batch {
-    const { batchSize } = this.#options;
+    const { batchSize, fixed } = this.#options;
     const order = this.#orderOf(epoch).subarray(index * batchSize, (index + 1) * batchSize);
     const packs = Array.from(order, (pack) => this.#packs[pack] ?? []);
     const longest = packs.reduce((most, rows) => Math.max(most, lengthOf(rows)), 0);
-    return makeBatch(packs, this.buckets.find((length) => length >= longest) ?? longest);
+    while (packs.length < (fixed?.rows ?? 0)) packs.push([]);
+    return makeBatch(packs, fixed?.length ?? this.buckets.find((length) => length >= longest) ?? longest);
   }
 
   #orderOf(epoch: number): Uint32Array {

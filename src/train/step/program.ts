@@ -26,8 +26,8 @@ export class StepProgram {
     const step = buildStepGraph(options);
     const saved = new Set(options.saved);
     const shares = engine.device.device === "cpu";
-    const isFed = ({ name, shape, source }: TensorData) =>
-      saved.has(name) || (shares && source.kind === "memory" && shape.length === 2);
+    const isFed = ({ name, dtype, shape, source }: TensorData) =>
+      saved.has(name) || (shares && source.kind === "memory" && dtype === "f32" && shape.length === 2);
     const { graph, fed } = asInputs(step.graph, isFed);
     const weights = [...fed.values()].flatMap((tensor) => (saved.has(tensor.name) ? [] : [toEngineTensor(tensor)]));
     return new StepProgram(await engine.compile(graph), new Map(weights), step);

@@ -1,0 +1,83 @@
+/**
+ * Parameters of an exported model → the layers that adapters can be put on, by the paths that PEFT has for them.
+ *
+ * A script that exports often wraps the model, and every path then starts with the wrapper's name for it; what stands in
+ * front of the head's own name is that wrapper. Weights that exporters turned lie as [in, out], as those of a Conv1D do
+ * from the start; those of a Conv1D keep their names.
+ */
+
+import type { OnnxParameter, OnnxParameters } from "../../../formats/onnx/parameters/parameters.ts";
+import type { BaseLayer } from "../base.ts";
+
+export interface GraphLayer extends BaseLayer {
+  /** Names of the values that nodes compute with the weight: one, but for layers that are called several times. */
+  readonly results: readonly string[];
+}
+
+/** Operators whose second input, or for a Gather first, is a layer's weight. */
+const WEIGHT_INPUTS: ReadonlyMap<string, number> = new Map([
+  ["MatMul", 1],
+  ["Gemm", 1],
+  ["Gather", 0],
+]);
+
+const WEIGHT = ".weight";
+const BLOCK = /\.(\d+)\./;
+
+/** @param head the value that the last projection computes */
+export function listLayers(parameters: OnnxParameters, head: string | undefined): GraphLayer[] {
+  const found = [...parameters.byName.values()].flatMap((parameter) => layerOf(parameter, head) ?? []);
+  const wrapper = wrapperOf(found);
+  return found.map((layer) => ({ ...layer, module: layer.module.slice(wrapper.length) }));
+}
+
+/** The named weight of a linear layer or an embedding of the main graph, and of nothing else. */
+function layerOf({ name, constant, uses, axes, isNamed, keepsName }: OnnxParameter, head: string | undefined) {
+  const isMatrix = constant.scope === "" && constant.tensor.data.shape.length === 2;
+  if (!isNamed || !isMatrix || !name.endsWith(WEIGHT) || constant.kind !== "initialiser") return undefined;
+  if (axes !== "rows" && axes !== "in-out" && axes !== "out-in") return undefined;
+  const isLayer = uses.every(
+    ({ graph, node, input }) => graph.scope === "" && WEIGHT_INPUTS.get(node.opType) === input,
+  );
+  const results = uses.flatMap(({ node }) => node.outputs[0] ?? []);
+  const [output] = results;
+  if (!isLayer || output === undefined) return undefined;
+  const [rows = 0, columns = 0] = constant.tensor.data.shape;
+  const inputsFirst = axes !== "out-in";
+  const kind = axes === "rows" ? "embedding" : inputsFirst && keepsName ? "conv1d" : "linear";
+  const block = BLOCK.exec(name)?.[1];
+  return {
+    module: name.slice(0, -WEIGHT.length),
+    weight: constant.name,
+    kind,
+    inputsFirst,
+    inputs: inputsFirst ? rows : columns,
+    outputs: inputsFirst ? columns : rows,
+    output,
+    block: block === undefined ? undefined : Number(block),
+    isHead: head !== undefined && results.includes(head),
+    results,
+  } satisfies GraphLayer;
+}
+
+/** What every path starts with and the head's has in front of its last part, with the dot. */
+function wrapperOf(layers: readonly GraphLayer[]): string {
+  const head = layers.find(({ isHead }) => isHead)?.module ?? "";
+  const wrapper = head.slice(0, head.lastIndexOf(".") + 1);
+  return layers.every(({ module }) => module.startsWith(wrapper)) ? wrapper : "";
+}
+
+/**
+ * Initialisers → what adapters call the parameters that they hold. Those that the exporter turned or changed are left out:
+ * trained whole, they would not be what the checkpoint has.
+ */
+export function nameParameters(parameters: OnnxParameters, layers: readonly GraphLayer[]): Map<string, string> {
+  const modules = new Map(layers.map(({ weight, module }) => [weight, module]));
+  const names = new Map<string, string>();
+  for (const { name, constant, isNamed, keepsName } of parameters.byName.values()) {
+    if (!isNamed || !keepsName || constant.scope !== "" || constant.kind !== "initialiser") continue;
+    const module = modules.get(constant.name);
+    names.set(constant.name, module === undefined ? name : `${module}${WEIGHT}`);
+  }
+  return names;
+}

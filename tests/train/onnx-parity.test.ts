@@ -1,0 +1,27 @@
+/** Twenty steps of training against PEFT and torch's AdamW, from the same models as PyTorch exports them to ONNX. */
+
+import { describe, it } from "vitest";
+import { exportPath } from "../support/onnx-train.ts";
+import { expectParity } from "./parity-case.ts";
+
+const CASES = [
+  ["family-llama", "llama.dynamo"],
+  ["family-mistral", "mistral.torchscript"],
+  ["family-qwen2", "qwen2.dynamo"],
+  ["family-qwen3", "qwen3.torchscript"],
+  ["family-gemma2", "gemma2.dynamo"],
+  ["family-gemma3", "gemma3.torchscript"],
+  ["family-phi3", "phi3.dynamo"],
+  ["family-gpt2", "gpt2.torchscript"],
+  ["family-gpt-neox", "gpt-neox.opset23"],
+  ["rslora-r64", "llama.torchscript"],
+  ["dora-r8", "llama.opset23"],
+  ["dora-gpt2", "gpt2.dynamo"],
+  ["pissa", "llama.cache"],
+  ["embeddings", "llama.ids"],
+] as const;
+
+describe.each(CASES)("%s on %s", (name, file) => {
+  it("has PEFT's losses to 1e-4 and its tensors to 2e-4 after twenty steps", () =>
+    expectParity(name, exportPath(file)));
+});
