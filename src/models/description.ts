@@ -73,7 +73,10 @@ export type RopeScaling =
       readonly attentionFactor: number;
     };
 
-/** Rotary position embedding: pairs (i, i + size/2) of the first `size` elements of a head turn by position · θ^(−2i/size). */
+/**
+ * Rotary position embedding: of the first elements of a head, pairs (i, i + ⌈size/2⌉) turn by position · θ^(−2i/size). An
+ * odd size, such as a quarter of a head of 4, rotates one element more.
+ */
 export interface RopeDescription {
   readonly theta: number;
   readonly size: number;

@@ -42,9 +42,9 @@ export function readRopeParameters(
     throw config.unsupported("partial_rotary_factor", `expected 1 for this model type, got ${share}`);
   }
   const size = Math.trunc(headSize * share);
-  if (size < 2 || size % 2 !== 0 || size > headSize) {
+  if (size < 1 || 2 * Math.ceil(size / 2) > headSize) {
     const key = partial?.key ?? "head_dim";
-    throw config.unsupported(key, `expected an even number of rotated elements up to ${headSize}, got ${size}`);
+    throw config.unsupported(key, `expected pairs of elements to rotate in a head of ${headSize}, got ${size}`);
   }
   const scaling =
     parameters === undefined ? ({ kind: "default" } as const) : readScaling(config, parameters, size, context);
@@ -85,8 +85,8 @@ function readScaling(
       return { kind, factor: parameters.positive("factor") };
     case "dynamic":
       // θ' = θ · (…)^(size / (size − 2))
-      if (size < 4)
-        throw parameters.unsupported(key, `expected at least 4 rotated elements for "dynamic", got ${size}`);
+      if (size < 3)
+        throw parameters.unsupported(key, `expected at least 3 rotated elements for "dynamic", got ${size}`);
       return { kind, factor: parameters.positive("factor"), maxPositions };
     case "llama3":
       return {
@@ -102,8 +102,8 @@ function readScaling(
       const original = originalPositions();
       return {
         kind,
-        shortFactors: parameters.positives("short_factor", size / 2),
-        longFactors: parameters.positives("long_factor", size / 2),
+        shortFactors: parameters.positives("short_factor", Math.ceil(size / 2)),
+        longFactors: parameters.positives("long_factor", Math.ceil(size / 2)),
         originalPositions: original,
         attentionFactor:
           parameters.optionalPositive("attention_factor") ??

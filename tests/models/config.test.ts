@@ -56,6 +56,11 @@ describe("config.json", () => {
     });
   });
 
+  it("has the family's own epsilon", () => {
+    const epsilon = (fixture: string) => describeWith(fixture, { rms_norm_eps: undefined }).norm.epsilon;
+    expect([epsilon("llama"), epsilon("phi3"), epsilon("gemma2")]).toEqual([1e-6, 1e-5, 1e-6]);
+  });
+
   it("switches a default off with null", () => {
     const window = (changes: Settings) => describeWith("mistral", changes).blocks[0]?.attention.window;
     expect(window({ sliding_window: undefined })).toBe(4096);
@@ -86,7 +91,14 @@ const UNSUPPORTED: readonly (readonly [what: string, fixture: string, changes: S
   ["another rotation", "llama", { rope_parameters: { rope_type: "proportional" } }, "rope_parameters.rope_type"],
   ["another rotation, the old way", "llama", { rope_scaling: { type: "mrope" } }, "rope_scaling.type"],
   ["rotation of a part of each head", "llama", { partial_rotary_factor: 0.5 }, "partial_rotary_factor"],
-  ["an odd number of rotated elements", "gpt-neox", { rope_scaling: { partial_rotary_factor: 0.4 } }, "rotary_pct"],
+  ["less than a pair of rotated elements", "gpt-neox", { rotary_pct: 0.1, rope_parameters: null }, "rotary_pct"],
+  [
+    "more rotated elements than a head has",
+    "gpt-neox",
+    { rope_parameters: { partial_rotary_factor: 1.2 } },
+    "rotary_pct",
+  ],
+  ["rotation of a head of odd size", "llama", { head_dim: 5 }, "head_dim"],
   ["another kind of layer", "qwen3", { layer_types: ["full_attention", "linear_attention"] }, "layer_types"],
   ["attention to later tokens", "gemma3", { use_bidirectional_attention: true }, "use_bidirectional_attention"],
   ["attention to another model", "gpt2", { add_cross_attention: true }, "add_cross_attention"],

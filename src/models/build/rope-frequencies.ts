@@ -10,10 +10,10 @@ const { fround } = Math;
 
 /** 2i/size, the powers of θ. */
 export function frequencyPowers(size: number): Float32Array {
-  return Float32Array.from({ length: size / 2 }, (_, index) => (2 * index) / size);
+  return Float32Array.from({ length: Math.ceil(size / 2) }, (_, index) => (2 * index) / size);
 }
 
-/** Frequencies of every scaling but `dynamic`, whose own depend on the positions: [size / 2] */
+/** Frequencies of every scaling but `dynamic`, whose own depend on the positions: [⌈size / 2⌉] */
 export function ropeFrequencies({ theta, size, scaling }: RopeDescription, isLong: boolean): Float32Array {
   const wavelengths = frequencyPowers(size).map((power) => theta ** power);
   const plain = wavelengths.map((length) => 1 / length);
@@ -26,7 +26,7 @@ export function ropeFrequencies({ theta, size, scaling }: RopeDescription, isLon
     case "llama3":
       return plain.map((frequency) => llama3(frequency, scaling));
     case "yarn":
-      return yarn(wavelengths, theta, scaling);
+      return yarn(wavelengths, { theta, size }, scaling);
     case "longrope": {
       const factors = isLong ? scaling.longFactors : scaling.shortFactors;
       return wavelengths.map((length, index) => 1 / fround(fround(factors[index] ?? 1) * length));
@@ -47,11 +47,10 @@ function llama3(frequency: number, scaling: RopeScaling & { readonly kind: "llam
 /** As `llama3`, mixed by a ramp over the dimensions. */
 function yarn(
   wavelengths: Float32Array,
-  theta: number,
+  { theta, size }: Pick<RopeDescription, "theta" | "size">,
   scaling: RopeScaling & { readonly kind: "yarn" },
 ): Float32Array {
   const { factor, betaFast, betaSlow, originalPositions, truncates } = scaling;
-  const size = 2 * wavelengths.length;
   const dimensionOf = (rotations: number) =>
     (size * Math.log(originalPositions / (rotations * 2 * Math.PI))) / (2 * Math.log(theta));
   const [first, last] = [dimensionOf(betaFast), dimensionOf(betaSlow)];

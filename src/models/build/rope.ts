@@ -7,9 +7,8 @@ import type { Value } from "../../graph/call.ts";
 import type { RopeDescription } from "../description.ts";
 import { frequencyPowers, ropeFrequencies } from "./rope-frequencies.ts";
 
-/** [b, s, 1, size / 2] each */
+/** [b, s, 1, pairs] each */
 export interface Rotation {
-  readonly size: number;
   readonly cos: Value;
   readonly sin: Value;
 }
@@ -23,7 +22,7 @@ export interface Positions {
 
 /** Looked up where the positions have a limit and the frequencies do not depend on them, else computed. */
 export function buildRotation(g: GraphBuilder, rope: RopeDescription, positions: Positions): Rotation {
-  const { scaling, size } = rope;
+  const { scaling } = rope;
   const factor = scaling.kind === "yarn" || scaling.kind === "longrope" ? scaling.attentionFactor : 1;
   const { limit } = positions;
   const isFixed = scaling.kind !== "longrope" && (scaling.kind !== "dynamic" || (limit ?? 0) <= scaling.maxPositions);
@@ -31,7 +30,7 @@ export function buildRotation(g: GraphBuilder, rope: RopeDescription, positions:
   const numbers = g.cast(positions.ids, "f32");
   const angles = g.unsqueeze(g.mul(g.unsqueeze(numbers, [2]), frequencies(g, rope, numbers)), [2]);
   const multiplied = (value: Value) => (factor === 1 ? value : g.mul(value, g.scalar(factor)));
-  return { size, cos: multiplied(g.cos(angles)), sin: multiplied(g.sin(angles)) };
+  return { cos: multiplied(g.cos(angles)), sin: multiplied(g.sin(angles)) };
 }
 
 /** GPUs compute cos and sin to 2⁻¹¹ at worst (WGSL's accuracy); tables made here are exact everywhere. */
@@ -51,10 +50,10 @@ function lookUpRotation(
     }
     return g.unsqueeze(g.gather(g.table(values, [limit, used.length]), ids, 0), [2]);
   };
-  return { size: rope.size, cos: table(Math.cos), sin: table(Math.sin) };
+  return { cos: table(Math.cos), sin: table(Math.sin) };
 }
 
-/** [size / 2], or [1, 1, size / 2] where they depend on the largest position of the batch. */
+/** [pairs], or [1, 1, pairs] where they depend on the largest position of the batch. */
 function frequencies(g: GraphBuilder, rope: RopeDescription, positions: Value): Value {
   const { theta, size, scaling } = rope;
   const table = (isLong: boolean) => g.floats(ropeFrequencies(rope, isLong));
@@ -76,10 +75,10 @@ function frequencies(g: GraphBuilder, rope: RopeDescription, positions: Value): 
 }
 
 /** Rotates the first elements of each head of x [b, s, heads, head size]. */
-export function rotate(g: GraphBuilder, x: Value, { size, cos, sin }: Rotation): Value {
-  const half = size / 2;
-  const kept = (x.shape.at(-1) ?? 0) - size;
-  const [left, right, rest] = g.split(x, kept === 0 ? [half, half] : [half, half, kept], -1);
+export function rotate(g: GraphBuilder, x: Value, { cos, sin }: Rotation): Value {
+  const pairs = cos.shape.at(-1) ?? 0;
+  const kept = (x.shape.at(-1) ?? 0) - 2 * pairs;
+  const [left, right, rest] = g.split(x, kept === 0 ? [pairs, pairs] : [pairs, pairs, kept], -1);
   if (left === undefined || right === undefined) throw new Error("Split has no results");
   const turned = [g.sub(g.mul(left, cos), g.mul(right, sin)), g.add(g.mul(right, cos), g.mul(left, sin))];
   return g.concat(rest === undefined ? turned : [...turned, rest], -1);

@@ -33,6 +33,8 @@ export interface DecoderOptions {
   readonly path: string;
   readonly sizes: DecoderSizes;
   readonly norm: NormKind;
+  /** Of the norms, where config.json does not say. */
+  readonly epsilon: number;
   readonly activation: ActivationKind;
   readonly projection: "separate" | "fused";
   readonly biases: { readonly queryKeyValue: boolean; readonly output: boolean; readonly mlp: boolean };
@@ -54,6 +56,7 @@ export interface DecoderOptions {
 export const PLAIN_DECODER = {
   path: "model",
   norm: "rms",
+  epsilon: 1e-6,
   projection: "separate",
   biases: { queryKeyValue: false, output: false, mlp: false },
   normsHeads: false,
@@ -96,7 +99,7 @@ export function readBlockCount(config: ConfigReader, key: string, otherwise?: nu
 
 export function describeDecoder(config: ConfigReader, options: DecoderOptions): ModelDescription {
   const { sizes, isTied, softcap, embeddingScale } = options;
-  const norm = normsOf(options.norm, config.positive("rms_norm_eps", 1e-6));
+  const norm = normsOf(options.norm, config.positive("rms_norm_eps", options.epsilon));
   const { width, vocabulary, maxPositions } = sizes;
   const embedding = `${options.path}.embed_tokens`;
   return {

@@ -19,6 +19,7 @@ export function describePhi3(config: ConfigReader): ModelDescription {
   return describeDecoder(config, {
     ...PLAIN_DECODER,
     sizes,
+    epsilon: 1e-5,
     projection: "fused",
     activation: config.choice("hidden_act", ACTIVATIONS, "silu"),
     scale: sizes.headSize ** -0.5,
