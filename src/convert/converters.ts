@@ -10,6 +10,7 @@ import { onnxAdapterWriter } from "../adapters/layouts/onnx-adapter/write.ts";
 import { peftWriter } from "../adapters/layouts/peft/write.ts";
 import { convertAdapter } from "./convert-adapter.ts";
 import { convertToOnnx } from "./onnx/to-onnx.ts";
+import { convertToSafetensors } from "./onnx/to-safetensors.ts";
 import type { ConvertOptions, ConvertTarget } from "./options.ts";
 import type { ConvertReport } from "./report.ts";
 
@@ -25,6 +26,7 @@ export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Prom
   kohya: (options) => convertAdapter(options, { layout: "kohya", format: "safetensors", plan: kohyaWriter }),
   mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),
   onnx: convertToOnnx,
+  safetensors: convertToSafetensors,
   "onnx-adapter": (options) =>
     convertAdapter(options, { layout: "onnx-adapter", format: "onnx-adapter", plan: onnxAdapterWriter }),
   peft: (options) => convertAdapter(options, { layout: "peft", format: undefined, plan: peftWriter }),

@@ -6,7 +6,16 @@ import type { ExpertOrder } from "../adapters/adapter.ts";
 import type { RunOptions } from "../core/progress.ts";
 
 /** Layouts of adapters, and containers of models. */
-export const CONVERT_TARGETS = ["peft", "kohya", "diffusers", "mlx", "gguf", "onnx-adapter", "onnx"] as const;
+export const CONVERT_TARGETS = [
+  "peft",
+  "kohya",
+  "diffusers",
+  "mlx",
+  "gguf",
+  "onnx-adapter",
+  "onnx",
+  "safetensors",
+] as const;
 export type ConvertTarget = (typeof CONVERT_TARGETS)[number];
 
 export interface ConvertOptions extends RunOptions {

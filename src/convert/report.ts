@@ -51,8 +51,8 @@ export interface ModelConversion {
   readonly out: string;
   readonly from: FormatName;
   readonly to: FormatName;
-  /** `model_type` of its config.json. */
-  readonly modelType: string;
+  /** `model_type` of its config.json; `undefined` where it has none. */
+  readonly modelType: string | undefined;
   /** Weights, and what they take. */
   readonly tensors: number;
   readonly bytes: number;

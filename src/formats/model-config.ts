@@ -26,5 +26,9 @@ export function findModelConfig(folder: string): JsonObject | undefined {
 /** @param shownPath how errors name it */
 export function readModelConfig(path: string, shownPath: string): JsonObject {
   const { bytes } = readSmallFile(path, MAX_CONFIG_BYTES, shownPath);
+  return parseModelConfig(bytes, shownPath);
+}
+
+export function parseModelConfig(bytes: Uint8Array, shownPath: string): JsonObject {
   return parseJsonObject(bytes, { file: shownPath, pythonNumbers: true });
 }

@@ -12,8 +12,10 @@ import type { JsonObject } from "../core/json.ts";
 import { summarise } from "../core/text.ts";
 import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
-import { readModelConfig } from "./model-config.ts";
+import { parseModelConfig, readModelConfig } from "./model-config.ts";
 import { collectSmallFiles, listFolder, resolveInFolder } from "./model-folder.ts";
+import { CONFIG_KEY } from "./onnx/metadata.ts";
+import type { OnnxModel } from "./onnx/model.ts";
 import { openParameters } from "./onnx/parameters/open.ts";
 import { findFormat, openStore } from "./registry.ts";
 import { openSafetensors } from "./safetensors/reader.ts";
@@ -132,7 +134,7 @@ function openGraph(path: string): Model {
   // Absolute, so that worker threads find the file wherever they run.
   const { graph, store } = openParameters(resolve(path), path);
   const folder = dirname(resolve(path));
-  const beside = readConfigBeside(path);
+  const beside = readConfigInside(graph.model) ?? readConfigBeside(path);
   const above = basename(folder) === "onnx" && beside.config === undefined ? readConfigBeside(folder) : beside;
   return {
     path,
@@ -146,13 +148,29 @@ function openGraph(path: string): Model {
   };
 }
 
-/** A config.json beside one file is no part of what the user named: a broken one is told and left out. */
-function readConfigBeside(path: string): { config: JsonObject | undefined; warnings: string[] } {
+interface FoundConfig {
+  readonly config: JsonObject | undefined;
+  readonly warnings: readonly string[];
+}
+
+function readConfigBeside(path: string): FoundConfig {
   const folder = dirname(path);
-  const configPath = join(folder, "config.json");
+  return attemptConfig(() => {
+    if (!listFolder(folder).includes("config.json")) return undefined;
+    return readModelConfig(resolveInFolder(folder, "config.json"), join(folder, "config.json"));
+  });
+}
+
+/** Exported models carry theirs in the metadata. */
+function readConfigInside({ metadata, path }: OnnxModel): FoundConfig | undefined {
+  const text = metadata.get(CONFIG_KEY);
+  return text === undefined ? undefined : attemptConfig(() => parseModelConfig(new TextEncoder().encode(text), path));
+}
+
+/** A config.json around or in one file is no part of what the user named: a broken one is told and left out. */
+function attemptConfig(read: () => JsonObject | undefined): FoundConfig {
   try {
-    if (!listFolder(folder).includes("config.json")) return { config: undefined, warnings: [] };
-    return { config: readModelConfig(resolveInFolder(folder, "config.json"), configPath), warnings: [] };
+    return { config: read(), warnings: [] };
   } catch (error) {
     if (!(error instanceof LoraToolError)) throw error;
     return { config: undefined, warnings: [`${error.message}; the model's settings stay unknown`] };

@@ -11,17 +11,24 @@ import { MismatchError } from "../core/errors.ts";
 import { formatShape, type Shape, sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
 import type { TensorData, TensorStore } from "../formats/tensor-store.ts";
+import { isDerivedBuffer } from "./derived-buffers.ts";
 import type { ModelDescription } from "./description.ts";
 import { addLinear, expectedTensors } from "./tensors.ts";
 
 /** The tensor behind a name of the description; it may have another name in its file. */
 export type WeightLookup = (name: string) => TensorData;
 
-/** What older versions of transformers stored although it follows from the configuration. */
-const BUFFERS = /(?:^|\.)(?:rotary_emb\.inv_freq|(?:attn|attention)\.(?:bias|masked_bias))$/;
+export interface BindOptions {
+  /** Lets the store hold more than the model uses. */
+  readonly ignoresOthers?: boolean;
+}
 
 /** @throws {MismatchError} MODEL_MISMATCH */
-export function bindWeights(model: ModelDescription, store: TensorStore): WeightLookup {
+export function bindWeights(
+  model: ModelDescription,
+  store: TensorStore,
+  { ignoresOthers = false }: BindOptions = {},
+): WeightLookup {
   const shapes = expectedTensors(model);
   const spelling = chooseSpelling(model, store, shapes);
   const isStored = (name: string) => store.tensors.has(spelling(name));
@@ -40,8 +47,8 @@ export function bindWeights(model: ModelDescription, store: TensorStore): Weight
     if (problem !== undefined) problems.push(`${quote(stored(name))}: ${problem}`);
   }
   for (const name of store.tensors.keys()) {
-    const isOther = BUFFERS.test(name) || model.otherParts.some((start) => name.startsWith(start));
-    if (!used.has(name) && !isOther) problems.push(`${quote(name)}: is no tensor of this model`);
+    const isOther = isDerivedBuffer(name) || model.otherParts.some((start) => name.startsWith(start));
+    if (!used.has(name) && !isOther && !ignoresOthers) problems.push(`${quote(name)}: is no tensor of this model`);
   }
   if (problems.length > 0) {
     const summary = `the weights do not fit model type ${quote(model.type)} with the settings of its config.json:`;

@@ -17,6 +17,7 @@ const EXAMPLES = `
 Examples:
   $ lora-tool convert ./style.safetensors --base ./unet --to peft -o ./style
   $ lora-tool convert ./llama --to onnx -o llama.onnx
+  $ lora-tool convert llama.onnx --to safetensors -o ./llama
   $ lora-tool convert ./llama --to onnx --link -o ./llama/model.onnx
 `;
 
@@ -64,7 +65,7 @@ function describeConversion(io: Io, report: ConvertReport): string {
 function modelRows(report: ModelConversion): string[][] {
   const { tensors, bytes, notes, result } = report;
   const rows = [
-    ["model", `${escapeText(report.input)}: ${escapeText(report.modelType)}`],
+    ["model", `${escapeText(report.input)}: ${escapeText(report.modelType ?? "unknown type")}`],
     ["format", `${report.from} → ${report.to}`],
     ["weights", `${formatCount(tensors)} tensors, ${formatBytes(bytes)}`],
     ...notes.map((note) => ["note", note]),

@@ -13,6 +13,7 @@ import { MAX_CONFIG_BYTES } from "../../core/limits.ts";
 import { assertUnchanged, readSmallFile } from "../../formats/byte-source.ts";
 import type { Model } from "../../formats/model.ts";
 import { resolveInFolder } from "../../formats/model-folder.ts";
+import { CONFIG_KEY } from "../../formats/onnx/metadata.ts";
 import { stageModel } from "../../formats/onnx/staged-model.ts";
 import { writeOnnx } from "../../formats/onnx/writer.ts";
 import { openModel } from "../../formats/open-model.ts";
@@ -23,7 +24,6 @@ import type { ConvertOptions } from "../options.ts";
 import type { ModelConversion } from "../report.ts";
 import { buildInferenceGraph } from "./inference-graph.ts";
 import { type GraphLayout, layOutGraph } from "./lay-out-graph.ts";
-import { CONFIG_KEY } from "./metadata.ts";
 
 /**
  * @throws {UnsupportedError} UNSUPPORTED_MODEL for model types and settings without a description here
