@@ -7,6 +7,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { convert, inspect, merge } from "lora-tool";
+import { makeDataTargets } from "./data-targets.js";
 import { misfitSafetensors, mutateBytes, mutateJson, mutateSafetensors } from "./mutate.js";
 
 /** @typedef {import("./random.js").Random} Random */
@@ -193,7 +194,7 @@ export function makeTargets(folder) {
     },
     {
       name: "whole merge",
-      weight: 0.5,
+      weight: 0.7,
       maxSeconds: 10,
       files: [folder],
       prepare: (random) => {
@@ -221,6 +222,7 @@ export function makeTargets(folder) {
         };
       },
     },
+    ...makeDataTargets(folder),
   ];
 }
 
