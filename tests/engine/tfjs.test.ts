@@ -28,8 +28,8 @@ const longs = (...data: bigint[]): EngineTensor => ({
 const negation = graph([node("Neg", ["x"], ["y"])], [value("x", "f32", ["n"])], [value("y", "f32", ["n"])]);
 
 describe("the tfjs engine", () => {
-  it("takes what is installed: here the backend in plain JavaScript", () => {
-    expect(engine.device).toEqual({ device: "cpu", type: "cpu", adapterName: "@tensorflow/tfjs-backend-cpu" });
+  it("takes the best that is installed: here the backend in WebAssembly", () => {
+    expect(engine.device).toEqual({ device: "cpu", type: "cpu", adapterName: "@tensorflow/tfjs-backend-wasm" });
   });
 
   it("is never another device than the one asked for", async () => {

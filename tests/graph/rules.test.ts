@@ -7,6 +7,7 @@ import { OPERATORS, type Operator } from "../../src/graph/operators.ts";
 import { GRADIENT_RULES } from "../../src/graph/rules/rules.ts";
 import { evaluateGraph, type Numbers } from "../reference/evaluate-graph.ts";
 import { hasTfjsGradient, tfjsGradients } from "../reference/tfjs-gradients.ts";
+import { openPlainTfjs } from "../support/tfjs.ts";
 import { difference, noise, runGraph } from "./numbers.ts";
 
 /** `floats` are trainable, `indices` and `flags` are fed, `constant` is an initialiser of i64. */
@@ -231,7 +232,7 @@ function numericGradient(graph: Graph, feeds: ReadonlyMap<string, Numbers>, name
 let engines: readonly Engine[];
 
 beforeAll(async () => {
-  engines = [await openEngine({ device: "cpu", threads: 1 }), await openEngine({ device: "cpu", engine: "tfjs" })];
+  engines = [await openEngine({ device: "cpu", threads: 1 }), await openPlainTfjs()];
 });
 
 afterAll(async () => {

@@ -15,6 +15,7 @@ import { pruneGraph } from "../../src/graph/prune.ts";
 import { ReversePass } from "../../src/graph/reverse-pass.ts";
 import type { Numbers } from "../reference/evaluate-graph.ts";
 import { numbersOf } from "../support/read-tensor.ts";
+import { openPlainTfjs } from "../support/tfjs.ts";
 import { runGraph } from "./numbers.ts";
 import { tinyLlama } from "./tiny-llama.ts";
 
@@ -118,7 +119,7 @@ const engines = new Map<string, Engine>();
 
 beforeAll(async () => {
   engines.set("onnxruntime", await openEngine({ device: "cpu", threads: 1 }));
-  engines.set("tfjs", await openEngine({ device: "cpu", engine: "tfjs" }));
+  engines.set("tfjs", await openPlainTfjs());
 });
 
 afterAll(async () => {

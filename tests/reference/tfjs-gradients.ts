@@ -13,6 +13,7 @@ import { fromEngineTensor, fromInitialiser, TfjsValue } from "../../src/engine/t
 import type { Graph } from "../../src/formats/onnx/graph.ts";
 import type { Operator } from "../../src/graph/operators.ts";
 import { toTensor } from "../graph/numbers.ts";
+import { PLAIN_TFJS } from "../support/tfjs.ts";
 import type { Numbers } from "./evaluate-graph.ts";
 
 /**
@@ -32,7 +33,7 @@ export async function tfjsGradients(
   loss: string,
   wrt: readonly string[],
 ): Promise<Map<string, Numbers>> {
-  const { tf } = await openBackend("cpu");
+  const { tf } = await openBackend("cpu", PLAIN_TFJS);
   const feedOf = (name: string): Numbers => feeds.get(name) ?? { shape: [], data: [] };
   const forward = (...tensors: Tensor[]): Tensor => {
     const values = new Map<string, TfjsValue>();
