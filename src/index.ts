@@ -27,6 +27,9 @@ export {
   inspect,
 } from "./inspect/inspect.ts";
 export {
+  type CombineOptions,
+  type CombineReport,
+  combine,
   type MergeOptions,
   type MergeReport,
   merge,

@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { toFileError, UsageError } from "../core/errors.ts";
 import { escapeLines } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
+import { addCombineCommand } from "./commands/combine.ts";
 import { addConvertCommand } from "./commands/convert.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
@@ -83,6 +84,7 @@ function createProgram(io: Io, json: boolean): Command {
   addMergeCommand(program, io);
   addRescaleCommand(program, io);
   addResizeCommand(program, io);
+  addCombineCommand(program, io);
   addConvertCommand(program, io);
   addVerifyCommand(program, io);
   addTrainCommand(program, io);

@@ -104,7 +104,7 @@ function assertMergeable({ kind, path, graph }: Model, dtype: OutputDtype): void
 }
 
 /** One line for each adapter that was given before, under whatever path. */
-function repeated(adapters: readonly WeightedAdapter[]): string[] {
+export function repeated(adapters: readonly WeightedAdapter[]): string[] {
   const seen = new Set<string>();
   return adapters.flatMap(({ adapter: { path, files } }) => {
     const identity = files.map(({ device, inode }) => `${device}:${inode}`).join();

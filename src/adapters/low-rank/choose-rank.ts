@@ -12,14 +12,19 @@ export interface RankTarget {
 /** Relative to the largest singular value: what is below is the rounding of the decomposition. */
 const NOISE = 1e-13;
 
-/** The smallest rank, from 1 on, that the target allows; `values` descend. */
-export function chooseRank(values: Float64Array, { rank, energy }: RankTarget): number {
+/**
+ * The smallest rank, from 1 on, that the target allows.
+ *
+ * @param values singular values, descending
+ * @param size Σ values² of all of them, where `values` are only the first ones
+ */
+export function chooseRank(values: Float64Array, { rank, energy }: RankTarget, size = squareSum(values)): number {
   const most = Math.max(1, Math.min(rank ?? values.length, values.length));
   if (energy === undefined) return most;
   const kept = values.filter((value) => value > NOISE * (values[0] ?? 0));
-  const allowed = (1 - energy) * squareSum(kept);
+  const allowed = (1 - energy) * size;
   // From the small end, so that small values count.
-  let lost = 0;
+  let lost = Math.max(0, size - squareSum(values));
   let count = kept.length;
   while (count > 1) {
     lost += (kept[count - 1] ?? 0) ** 2;

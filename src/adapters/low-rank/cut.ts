@@ -1,78 +1,60 @@
 /**
- * Runs one cut job: factors → f64 → singular value decomposition → the factors of the lower rank, rounded and measured.
+ * Cutting sums of products to a lower rank: factors → f64 → singular value decomposition. The sums are never formed.
  */
 
-import type { Kernels } from "../../core/cast/kernels.ts";
-import { type FloatDtype, floatBytes } from "../../core/dtype.ts";
 import { NonFiniteError } from "../../core/errors.ts";
-import type { Gemm } from "../../engine/gemm.ts";
 import type { MatrixLoader } from "../load-matrix.ts";
 import { type MatrixView, transpose } from "../matrix.ts";
-import { chooseRank, squareSum } from "./choose-rank.ts";
-import type { CutJob, CutResult, WeightedProduct } from "./cut-job.ts";
-import { type ProductSvd, productSvd } from "./product-svd.ts";
+import type { FactorJob, FactorResult } from "./factor-job.ts";
+import { finishFactors } from "./finish-factors.ts";
+import type { ProductFactors } from "./module-factors.ts";
+import { type LowRankSvd, productSvd } from "./product-svd.ts";
+import { type DoneJob, runFactorJobs } from "./run-jobs.ts";
+import type { FactorTools, WriteBytes } from "./serve-factor-jobs.ts";
 
-export interface CutTools {
-  readonly gemm: Gemm;
-  readonly kernels: Kernels;
-  readonly loader: MatrixLoader;
-  /** Called between the steps of a job; may throw to end it. */
-  readonly checkpoint: () => void;
+export interface WeightedProduct extends ProductFactors {
+  readonly weight: number;
 }
 
-/** Takes bytes at an offset from the start of what the job writes. */
-export type WriteBytes = (bytes: Uint8Array, offset: number) => void;
+export interface CutJob extends FactorJob {
+  readonly kind: "cut";
+  /** Σ weight · up · diag(diagonal) · down, one sum for each expert. */
+  readonly sums: readonly (readonly WeightedProduct[])[];
+}
 
-/**
- * @param write `undefined`: only measure
- * @throws {NonFiniteError} naming the module whose factors hold NaN or infinity, or that overflows its dtype
- */
-export async function runCut(job: CutJob, tools: CutTools, write: WriteBytes | undefined): Promise<CutResult> {
-  const { sums, outputs, inputs, target, dtypes } = job;
-  const decompositions: ProductSvd[] = [];
-  for (const sum of sums) decompositions.push(await decompose(job, sum, tools));
-  const rank = decompositions.reduce((most, { values }) => Math.max(most, chooseRank(values, target)), 1);
-  const result = { rank, size: 0, lost: 0, rounded: 0 };
-  for (const { values } of decompositions) {
-    result.size += squareSum(values);
-    result.lost += squareSum(values, rank);
-  }
-  if (write === undefined) return result;
+/** Runs the jobs in threads of their own, on the processor whatever the device. */
+export function cutAll(
+  jobs: readonly Omit<CutJob, "place">[],
+  scratch: string | undefined,
+  options: Omit<Parameters<typeof runFactorJobs>[1], "device">,
+): Promise<readonly DoneJob<CutJob>[]> {
+  const module = new URL("./cut-worker.js", import.meta.url);
+  return runFactorJobs({ jobs, module, settings: {}, scratch }, { ...options, device: "cpu" });
+}
 
-  const columns = rank * sums.length;
-  const up = new Float64Array(outputs * columns);
-  const downOffset = outputs * columns * floatBytes(dtypes.up);
-  for (const [expert, { values, cut }] of decompositions.entries()) {
-    tools.checkpoint();
-    const { left, right } = await cut(rank);
-    for (let row = 0; row < outputs; row++) {
-      for (let index = 0; index < rank; index++) {
-        up[row * columns + index * sums.length + expert] = left[row * rank + index] ?? 0;
-      }
-    }
-    const down = narrow(job, right, dtypes.down, tools.kernels);
-    write(down.bytes, downOffset + expert * rank * inputs * floatBytes(dtypes.down));
-    // ‖up · error‖²: the columns of `up` are orthogonal, of squared length `values`.
-    for (let index = 0; index < right.length; index++) {
-      result.rounded += (values[Math.floor(index / inputs)] ?? 0) * (down.errors[index] ?? 0) ** 2;
-    }
-  }
-  const written = narrow(job, up, dtypes.up, tools.kernels);
-  write(written.bytes, 0);
-  for (let index = 0; index < up.length; index++) {
-    const column = index % columns;
-    const values = decompositions[column % sums.length]?.values;
-    result.rounded += (values?.[Math.floor(column / sums.length)] ?? 0) * (written.errors[index] ?? 0) ** 2;
-  }
-  return result;
+/** Highest rank that sums of these products can have. */
+export function innerRank(sums: CutJob["sums"]): number {
+  return sums.reduce(
+    (most, sum) =>
+      Math.max(
+        most,
+        sum.reduce((total, { up }) => total + up.columns, 0),
+      ),
+    1,
+  );
+}
+
+/** @throws {NonFiniteError} naming the module whose factors hold NaN or infinity */
+export async function runCut(job: CutJob, tools: FactorTools, write: WriteBytes | undefined): Promise<FactorResult> {
+  const decompositions: LowRankSvd[] = [];
+  for (const sum of job.sums) decompositions.push(await decompose(job, sum, tools));
+  return finishFactors(job, decompositions, tools, write);
 }
 
 /** Σ weight · up · diag · down as one product: the factors side by side. */
-async function decompose(
-  job: CutJob,
-  sum: readonly WeightedProduct[],
-  { gemm, loader }: CutTools,
-): Promise<ProductSvd> {
+async function decompose(job: CutJob, sum: readonly WeightedProduct[], tools: FactorTools): Promise<LowRankSvd> {
+  const { gemm, loader, checkpoint } = tools;
+  checkpoint();
   const inner = sum.reduce((total, { up }) => total + up.columns, 0);
   const { outputs: rows, inputs: columns } = job;
   const left = new Float64Array(rows * inner);
@@ -113,25 +95,5 @@ function put(
     file: job.file,
     subject: job.name,
     hint: "no decomposition is defined for NaN and infinity",
-  });
-}
-
-/** Rounded to f32 and, where the dtype is narrower, once more: singular vectors have no bits that must stay. */
-function narrow(
-  job: CutJob,
-  values: Float64Array,
-  dtype: FloatDtype,
-  kernels: Kernels,
-): { readonly bytes: Uint8Array; readonly errors: Float64Array } {
-  const single = Float32Array.from(values);
-  const bytes = new Uint8Array(values.length * floatBytes(dtype));
-  kernels.narrow(dtype, single, bytes);
-  kernels.widen(dtype, bytes, single);
-  const errors = values.map((value, index) => value - (single[index] ?? 0));
-  if (errors.every(Number.isFinite)) return { bytes, errors };
-  throw new NonFiniteError(`the factors are too large for ${dtype}`, {
-    file: job.file,
-    subject: job.name,
-    hint: "choose --dtype f32",
   });
 }

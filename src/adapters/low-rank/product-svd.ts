@@ -9,6 +9,7 @@
 import { multiplyTransposed, transpose } from "../../core/linear-algebra/products.ts";
 import { squareSvd } from "../../core/linear-algebra/square-svd.ts";
 import type { Gemm } from "../../engine/gemm.ts";
+import { squareSum } from "./choose-rank.ts";
 import { orthonormalise } from "./orthonormal.ts";
 
 /** A matrix as left [rows, rank] · right [rank, columns]. */
@@ -17,12 +18,17 @@ export interface FactorPair {
   readonly right: Float64Array;
 }
 
-export interface ProductSvd {
-  /** Singular values, descending; as many as the product can have. */
+/** A matrix by its largest singular values. */
+export interface LowRankSvd {
+  /** Descending. */
   readonly values: Float64Array;
+  /** Sum of the squares of the elements. */
+  readonly size: number;
+  /** What of the size an approximation of the rank leaves out. */
+  readonly lost: (rank: number) => number;
   /**
    * The best approximation of a rank (Eckart, Young 1936), each side with the square roots of the singular values; zeros
-   * where the rank is above the product's own.
+   * where the rank is above the matrix's own.
    */
   readonly cut: (rank: number) => Promise<FactorPair>;
 }
@@ -36,7 +42,7 @@ export async function productSvd(
   left: Float64Array,
   rightTurned: Float64Array,
   { rows, inner, columns }: { readonly rows: number; readonly inner: number; readonly columns: number },
-): Promise<ProductSvd> {
+): Promise<LowRankSvd> {
   const outer = await orthonormalise(gemm, left, rows, inner);
   const input = await orthonormalise(gemm, rightTurned, columns, inner);
   const core = multiplyTransposed(outer.triangle, outer.size, inner, input.triangle, input.size);
@@ -55,7 +61,7 @@ export async function productSvd(
     left: await outer.combine(side(svd.left, outer.size, rank), rank),
     right: transpose(await input.combine(side(svd.right, input.size, rank), rank), columns, rank),
   });
-  return { values, cut };
+  return { values, size: squareSum(values), lost: (rank) => squareSum(values, rank), cut };
 }
 
 /** Padded with zeros. */

@@ -6,7 +6,7 @@ import { type Command, Option } from "commander";
 import { formatShape } from "../../core/shape.ts";
 import { escapeText } from "../../core/text.ts";
 import type { MergeOptions } from "../../merge/merge.ts";
-import type { MergeReport } from "../../merge/report.ts";
+import type { AdapterSummary, MergeReport } from "../../merge/report.ts";
 import { formatBytes, formatCount, formatScale, formatSeconds, formatShare, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
 import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
@@ -95,13 +95,18 @@ export function addMergeCommand(program: Command, io: Io): void {
     });
 }
 
+/** A row for each adapter: method, size, rank, scale. */
+export function describeAdapters(adapters: readonly AdapterSummary[]): string[][] {
+  return adapters.map(({ path, method, modules, rank, scale, weight }) => [
+    "adapter",
+    `${escapeText(path)}: ${escapeText(method)}, ${formatCount(modules)} modules, rank ${formatScale(rank)}, ` +
+      `scale ${formatScale(scale)}${weight === 1 ? "" : `, weight ${weight}`}`,
+  ]);
+}
+
 /** The report in words. */
 function describeMerge(io: Io, report: MergeReport): string {
-  const rows: string[][] = report.adapters.map((adapter) => [
-    "adapter",
-    `${escapeText(adapter.path)}: ${escapeText(adapter.method)}, ${formatCount(adapter.modules)} modules, rank ${formatScale(adapter.rank)}, ` +
-      `scale ${formatScale(adapter.scale)}${adapter.weight === 1 ? "" : `, weight ${adapter.weight}`}`,
-  ]);
+  const rows = describeAdapters(report.adapters);
   const counts = Object.entries(report.tensors).filter(([, count]) => count > 0);
   rows.push(["tensors", counts.map(([action, count]) => `${formatCount(count)} ${action}`).join(", ")]);
   if (report.untied) rows.push(["tie", "embedding and output head part: tie_word_embeddings becomes false"]);

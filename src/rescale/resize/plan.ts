@@ -3,7 +3,7 @@
  */
 
 import type { Adapter, AdapterModule } from "../../adapters/adapter.ts";
-import type { Cut } from "../../adapters/low-rank/cut-all.ts";
+import type { CutJob } from "../../adapters/low-rank/cut.ts";
 import { factorDtype } from "../../adapters/low-rank/factor-dtype.ts";
 import { type ModuleFactors, moduleFactors } from "../../adapters/low-rank/module-factors.ts";
 import { UnsupportedError } from "../../core/errors.ts";
@@ -13,7 +13,7 @@ import { fullName } from "./report.ts";
 export interface PlannedModule {
   readonly module: AdapterModule;
   /** `undefined`: its rank is low enough, its factors stay bit for bit. */
-  readonly cut: Cut | undefined;
+  readonly cut: Omit<CutJob, "place"> | undefined;
   readonly inputShape: ModuleFactors["inputShape"];
 }
 
@@ -55,6 +55,6 @@ function planModule(adapter: Adapter, module: AdapterModule, options: ResizeOpti
   };
   const stays = energy === undefined && target.rank === rank && dtype === "keep";
   const sums = products.map((product) => [{ ...product, weight: 1 }]);
-  const cut = { name: fullName(module), file: adapter.path, sums, outputs, inputs, target, dtypes };
-  return { module, cut: stays ? undefined : cut, inputShape };
+  const about = { name: fullName(module), file: adapter.path, experts: sums.length, outputs, inputs };
+  return { module, cut: stays ? undefined : { kind: "cut", ...about, sums, target, dtypes }, inputShape };
 }

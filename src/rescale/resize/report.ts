@@ -3,7 +3,7 @@
  */
 
 import type { Adapter, AdapterModule, Convention, LayerKind } from "../../adapters/adapter.ts";
-import type { CutResult } from "../../adapters/low-rank/cut-job.ts";
+import type { FactorResult } from "../../adapters/low-rank/factor-job.ts";
 
 export interface ResizedModule {
   readonly name: string;
@@ -50,7 +50,7 @@ export function fullName({ name, parameter }: AdapterModule): string {
 export function describeModules(
   before: readonly AdapterModule[],
   after: Adapter,
-  results: readonly (CutResult | undefined)[],
+  results: readonly (FactorResult | undefined)[],
 ): ResizedModule[] {
   const read = new Map(after.modules.map((module) => [fullName(module), module]));
   return before.map((module, index) => {
@@ -61,7 +61,7 @@ export function describeModules(
 }
 
 /** Relative error of several modules together; `scales` weigh them. */
-export function errorOf(results: readonly (CutResult | undefined)[], scales?: readonly number[]): number {
+export function errorOf(results: readonly (FactorResult | undefined)[], scales?: readonly number[]): number {
   let [size, wrong] = [0, 0];
   for (const [index, result] of results.entries()) {
     const weight = (scales?.[index] ?? 1) ** 2;

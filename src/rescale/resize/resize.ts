@@ -10,8 +10,9 @@ import { basename, join } from "node:path";
 import type { Adapter, AdapterModule } from "../../adapters/adapter.ts";
 import { carriedSettings } from "../../adapters/layouts/peft/carried-settings.ts";
 import { PEFT_SETTINGS_NAME, PEFT_WEIGHTS_NAME, planPeft, writePeft } from "../../adapters/layouts/peft/write.ts";
-import { type Cut, type CutModule, cutAll, scratchBytes } from "../../adapters/low-rank/cut-all.ts";
-import { cutTensors } from "../../adapters/low-rank/cut-job.ts";
+import { type CutJob, cutAll } from "../../adapters/low-rank/cut.ts";
+import { factorTensors } from "../../adapters/low-rank/factor-job.ts";
+import { type DoneJob, scratchBytes } from "../../adapters/low-rank/run-jobs.ts";
 import { openAdapter, readPlanned } from "../../adapters/open-adapter.ts";
 import { collectCompanions } from "../../adapters/output/companions.ts";
 import { assertUnchanged } from "../../formats/byte-source.ts";
@@ -62,8 +63,8 @@ export async function resize(options: ResizeOptions): Promise<ResizeReport> {
 }
 
 /** The adapter with the new factors. */
-function content(adapter: Adapter, plan: readonly PlannedModule[], done: readonly CutModule[]): Adapter {
-  const results = new Map<Cut["sums"], CutModule>(done.map((one) => [one.job.sums, one]));
+function content(adapter: Adapter, plan: readonly PlannedModule[], done: readonly DoneJob<CutJob>[]): Adapter {
+  const results = new Map<CutJob["sums"], DoneJob<CutJob>>(done.map((one) => [one.job.sums, one]));
   const modules = plan.map(({ module, cut, inputShape }): AdapterModule => {
     const made = cut === undefined ? undefined : results.get(cut.sums);
     if (made === undefined) return module;
@@ -73,7 +74,7 @@ function content(adapter: Adapter, plan: readonly PlannedModule[], done: readonl
       ...rest,
       rank: result.rank,
       // Of a plan that is only measured, nothing is read.
-      delta: { kind: "lora", ...cutTensors(job, job.place ?? { path: "", offset: 0 }, result.rank, inputShape) },
+      delta: { kind: "lora", ...factorTensors(job, job.place ?? { path: "", offset: 0 }, result.rank, inputShape) },
       ...(expertLayout && { expertLayout: { ...expertLayout, order: "rank-major" } }),
     };
   });
@@ -84,7 +85,7 @@ function describe(
   adapter: Adapter,
   plan: readonly PlannedModule[],
   resized: Adapter,
-  done: readonly CutModule[],
+  done: readonly DoneJob<CutJob>[],
   warnings: readonly string[],
   options: ResizeOptions,
 ): ResizeReport {

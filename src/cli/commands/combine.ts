@@ -1,0 +1,92 @@
+/**
+ * `lora-tool combine`: flags → options of the library → its report in words.
+ */
+
+import type { Command } from "commander";
+import { escapeText } from "../../core/text.ts";
+import type { CombineOptions } from "../../merge/combine/adapter/options.ts";
+import type { CombineReport } from "../../merge/combine/adapter/report.ts";
+import { formatBytes, formatSeconds, formatTable } from "../format.ts";
+import { type Io, paint } from "../io.ts";
+import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
+import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
+import {
+  addOutputOptions,
+  expertOrderOption,
+  factorDtypeOption,
+  type OutputOptions,
+  parseCount,
+  parseWeightedAdapter,
+  workersOption,
+} from "../options.ts";
+import { printReport, printWarnings } from "../output.ts";
+import { createProgressBar } from "../progress-bar.ts";
+import { describeAdapters } from "./merge.ts";
+
+const EXAMPLES = `
+Examples:
+  $ lora-tool combine ./style=0.7 ./facts=0.3 -o ./both
+  $ lora-tool combine ./style ./facts --method svd --rank 32 -o ./both
+  $ lora-tool combine ./style ./facts ./tone --method ties --density 0.2 -o ./all
+  $ lora-tool combine ./style=0.5 ./facts=0.5 --method linear --factor-wise -o ./as-peft
+`;
+
+interface CombineFlags extends OutputOptions, MethodFlags {
+  readonly rank?: number;
+  readonly factorWise?: true;
+  readonly dtype: NonNullable<CombineOptions["dtype"]>;
+  readonly workers?: number;
+  readonly expertOrder?: NonNullable<CombineOptions["expertOrder"]>;
+}
+
+export function addCombineCommand(program: Command, io: Io): void {
+  const command = program
+    .command("combine")
+    .summary("several adapters → one adapter")
+    .description("Writes a PEFT folder whose deltas are those of several adapters, combined.")
+    .argument("<adapter[=weight]...>", "adapters of one base; the delta of each times its weight");
+  addMethodOptions(addOutputOptions(command))
+    .option(
+      "--rank <r>",
+      "rank of the result (default: the sum of the ranks, for svd the highest); sums are cut to it",
+      parseCount,
+    )
+    .option("--factor-wise", "combine lora_A and lora_B each, as PEFT's add_weighted_adapter does, cross terms and all")
+    .addOption(factorDtypeOption())
+    .addOption(workersOption())
+    .addOption(expertOrderOption())
+    .addHelpText("after", `${methodHelp()}${EXAMPLES}`)
+    .action(async (adapters: readonly string[], flags: CombineFlags) => {
+      const { combine } = await import("../../merge/combine/adapter/combine.ts");
+      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const { json, quiet, ...options } = flags;
+      const { signal } = io;
+      const { onProgress } = bar;
+      const given = adapters.map(parseWeightedAdapter);
+      const report = await combine({ ...options, adapters: given, signal, onProgress }).finally(bar.clear);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describeCombination(io, report));
+    });
+}
+
+/** The report in words. */
+function describeCombination(io: Io, report: CombineReport): string {
+  const { modules, result, method, factorWise } = report;
+  const groups = groupModules(modules, ({ adapters }) => [String(adapters)]);
+  const table = groups.map(({ count, cells: [adapters = ""], name, rows }) => [
+    String(count),
+    adapters,
+    formatRange(rows.map((row) => row.rank)),
+    formatRange(rows.map((row) => row.alpha)),
+    formatRange(rows.map((row) => row.scale)),
+    factorWise ? "—" : formatErrors(rows.map((row) => row.error ?? 0)),
+    name,
+  ]);
+  const facts = [...describeAdapters(report.adapters), ["method", `${method}${factorWise ? ", factor-wise" : ""}`]];
+  if (result !== undefined) {
+    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
+    facts.push(["wrote", `${escapeText(report.out)}, ${written}`]);
+  }
+  const head = ["modules", "adapters", "rank", "alpha", "scale", "error", "name"];
+  return `${formatTable([head, ...table])}\n${formatTable(facts.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]))}`;
+}

@@ -1,0 +1,102 @@
+/**
+ * PEFT's `add_weighted_adapter` on the factors (0.21.2, `lora/model.py`): the method is applied to all `down` and to all
+ * `up`, each with the square root of its weight, and the sign of the weight on `down`.
+ *
+ * Products of one adapter's `up` with another's `down` come with it; the result has scale 1. Where PEFT is wrong, this is
+ * what it means to do: the convention of the result is right, and biases are summed.
+ */
+
+import type { AdapterModule } from "../../../adapters/adapter.ts";
+import type { MatrixView } from "../../../adapters/matrix.ts";
+import { readNumbers } from "../../../adapters/resolve/tensor-values.ts";
+import { UnsupportedError } from "../../../core/errors.ts";
+import type { TensorData } from "../../../formats/tensor-store.ts";
+import { joinSum } from "../join.ts";
+import type { ChosenMethod } from "../options.ts";
+import { METHODS } from "../registry.ts";
+import { prepareSelection } from "../selection.ts";
+import type { MatchedModule, ModulePart } from "./match.ts";
+
+/** New factors of one module, in f32; they stand for its delta with scale 1. */
+export async function combineFactors(
+  matched: MatchedModule,
+  method: ChosenMethod,
+): Promise<Pick<AdapterModule, "delta" | "rank">> {
+  const { name, parts } = matched;
+  const [{ module }] = parts;
+  const other = parts.find((part) => part.module.rank !== module.rank);
+  if (other !== undefined || module.kind === "experts") {
+    const problem =
+      other === undefined ? "stacked experts" : `ranks ${module.rank} and ${other.module.rank}, expected equal ones`;
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", `factors cannot be combined one by one: ${problem}`, {
+      subject: name,
+      hint: "without --factor-wise the deltas are combined, whatever their ranks",
+    });
+  }
+  const weights = parts.map(({ weight }) => Math.sqrt(Math.abs(weight)));
+  const signed = weights.map((weight, index) => ((parts[index]?.weight ?? 0) < 0 ? -weight : weight));
+  const [{ factors }] = parts;
+  const side = (
+    of: (part: ModulePart) => Float32Array,
+    own: readonly number[],
+    label: string,
+    shape: readonly number[],
+  ) => joinSide(matched, method, { values: parts.map(of), weights: own, name: `${name}.${label}`, shape });
+  const ones = factors.inputShape.slice(1).map(() => 1);
+  return {
+    rank: module.rank,
+    delta: {
+      kind: "lora",
+      down: await side(downOf, signed, "down", [module.rank, ...factors.inputShape]),
+      up: await side(upOf, weights, "up", [factors.outputs, module.rank, ...ones]),
+    },
+  };
+}
+
+interface Side {
+  readonly values: readonly Float32Array[];
+  readonly weights: readonly number[];
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+async function joinSide({ parts }: MatchedModule, { name, settings }: ChosenMethod, side: Side): Promise<TensorData> {
+  const method = METHODS[name];
+  const [selection, join] = method.kind === "elements" ? [method.selection, method.join] : (["all", joinSum] as const);
+  const select = await prepareSelection(selection, {
+    settings,
+    adapters: parts.map(({ adapter }) => adapter),
+    name: side.name,
+    forEachTile: async (visit) => visit({ start: 0, deltas: side.values }),
+  });
+  select({ start: 0, deltas: side.values });
+  const joined = new Float32Array(side.values[0]?.length ?? 0);
+  join(side.values, side.weights, settings, joined);
+  const bytes = new Uint8Array(joined.buffer);
+  const source = { kind: "memory", bytes } as const;
+  return { name: side.name, dtype: "f32", shape: side.shape, byteLength: bytes.byteLength, source };
+}
+
+function downOf({ factors }: ModulePart): Float32Array {
+  const [product] = factors.products;
+  return product === undefined ? new Float32Array() : numbersOf(product.down);
+}
+
+function upOf({ factors }: ModulePart): Float32Array {
+  const [product] = factors.products;
+  if (product === undefined) return new Float32Array();
+  const { up, diagonal } = product;
+  return numbersOf(up).map((value, index) => value * (diagonal?.[index % up.columns] ?? 1));
+}
+
+function numbersOf(view: MatrixView): Float32Array {
+  const numbers = readNumbers(view.tensor);
+  const out = new Float32Array(view.rows * view.columns);
+  for (let row = 0; row < view.rows; row++) {
+    for (let column = 0; column < view.columns; column++) {
+      const at = view.offset + row * view.rowStride + column * view.columnStride;
+      out[row * view.columns + column] = numbers[at] ?? 0;
+    }
+  }
+  return out;
+}

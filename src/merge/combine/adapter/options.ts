@@ -1,0 +1,52 @@
+/**
+ * What a caller may ask of `combine`.
+ */
+
+import { EXPERT_ORDERS, type ExpertOrder } from "../../../adapters/adapter.ts";
+import { FACTOR_DTYPES, type FactorDtypeWish } from "../../../adapters/low-rank/factor-dtype.ts";
+import { UsageError } from "../../../core/errors.ts";
+import type { PoolOptions } from "../../../engine/worker-pool.ts";
+import { type ChosenMethod, chooseMethod, type MethodOptions } from "../options.ts";
+import { METHODS } from "../registry.ts";
+
+export interface CombineOptions extends MethodOptions, Omit<PoolOptions, "device"> {
+  /** Paths of adapters; `weight` multiplies the delta, default 1. */
+  readonly adapters: readonly { readonly path: string; readonly weight?: number | undefined }[];
+  /** The folder to write. */
+  readonly out: string;
+  /** On the factors instead of the deltas, as PEFT's `add_weighted_adapter` does: products across adapters appear. */
+  readonly factorWise?: boolean | undefined;
+  /** Of the new factors; `keep`: what the adapters have, if nothing is rounded in it. */
+  readonly dtype?: FactorDtypeWish | undefined;
+  /** Order of the stacked experts in `up`, where the adapters were not made by PEFT. */
+  readonly expertOrder?: ExpertOrder | undefined;
+  readonly overwrite?: boolean | undefined;
+  /** Plan only; what needs a decomposition is decomposed. */
+  readonly dryRun?: boolean | undefined;
+}
+
+/** @throws {UsageError} naming the option that is wrong or missing */
+export function assertOptions(options: CombineOptions): ChosenMethod {
+  const method = chooseMethod(options);
+  const { adapters, dtype = "keep", expertOrder, out, factorWise } = options;
+  if (adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
+  for (const { path, weight = 1 } of adapters) {
+    if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
+  }
+  if (!FACTOR_DTYPES.includes(dtype)) {
+    throw new UsageError(`expected dtype ${FACTOR_DTYPES.join(", ")}, got ${String(dtype)}`);
+  }
+  if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
+    throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
+  }
+  if (out.endsWith(".safetensors")) {
+    throw new UsageError("expected a folder: rank, alpha and convention stand in adapter_config.json", {
+      subject: out,
+    });
+  }
+  if (factorWise && method.name !== "linear" && METHODS[method.name].kind === "sum") {
+    throw new UsageError(`factorWise is for linear and for methods on elements, ${method.name} has one meaning only`);
+  }
+  if (factorWise && method.rank !== undefined) throw new UsageError("factorWise keeps the rank, so it takes none");
+  return method;
+}
