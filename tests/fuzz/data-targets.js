@@ -117,7 +117,8 @@ export function makeDataTargets(folder) {
       prepare: (random) => {
         const path = join(own, "tokens.jsonl");
         writeFileSync(path, '{"input_ids":[1,2,3,4]}\n{"input_ids":[5,6,7]}\n');
-        const options = { base: STORIES, data: path, out: join(own, "out"), dryRun: true, ...randomOptions(random) };
+        const base = random.chance(0.8) ? STORIES : join(own, "nowhere");
+        const options = { base, data: path, out: join(own, "out"), dryRun: true, ...randomOptions(random) };
         return () => train(options);
       },
     },
