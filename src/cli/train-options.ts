@@ -7,7 +7,7 @@ import { INITIALISATIONS } from "../train/adapter/initialisations.ts";
 import { OPTIMIZERS } from "../train/optimise/optimizer.ts";
 import { SCHEDULERS } from "../train/optimise/schedule.ts";
 import type { TrainOptions } from "../train/options.ts";
-import { deviceOption, parseAlpha, parseCount } from "./options.ts";
+import { deviceOption, engineOption, parseAlpha, parseCount } from "./options.ts";
 
 /** Flags of one run, but for where its results go. */
 export type TrainingFlags = Omit<TrainOptions, "out" | "signal" | "onProgress" | "onEvent" | "overwrite" | "dryRun">;
@@ -57,6 +57,7 @@ export function addTrainingOptions(command: Command): Command {
     .option("--checkpoint-blocks", "less memory, more time: compute blocks again on the way back")
     .option("--logit-rows <n>", "rows of logits that exist at a time (default: 256)", parseCount)
     .addOption(deviceOption())
+    .addOption(engineOption())
     .option("--threads <n>", "threads of the processor (default: one a core)", parseCount);
 }
 

@@ -4,7 +4,7 @@
 
 import type { Convention } from "../adapters/adapter.ts";
 import type { OnProgress } from "../core/progress.ts";
-import type { DeviceName } from "../engine/device.ts";
+import type { DeviceName, EngineName } from "../engine/device.ts";
 import type { InitialisationName } from "./adapter/initialisations.ts";
 import type { OptimizerName } from "./optimise/optimizer.ts";
 import type { Scheduler } from "./optimise/schedule.ts";
@@ -77,6 +77,7 @@ export interface TrainOptions {
   /** Rows of logits that exist at a time. */
   readonly logitRows?: number | undefined;
   readonly device?: DeviceName | undefined;
+  readonly engine?: EngineName | undefined;
   readonly threads?: number | undefined;
   readonly overwrite?: boolean | undefined;
   /** Plan only. */

@@ -36,6 +36,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
   const started = performance.now();
   const engine = await openEngine({
     device: options.device ?? "auto",
+    engine: options.engine ?? "onnxruntime",
     purpose: "train",
     ...(options.threads !== undefined && { threads: options.threads }),
   });

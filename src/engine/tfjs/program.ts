@@ -10,7 +10,7 @@ import type { Program } from "../engine.ts";
 import type { EngineTensor, EngineTensors } from "../tensor.ts";
 import type { Tfjs } from "./backend.ts";
 import { runNode } from "./run-node.ts";
-import { assertDtype, fromEngineTensor, fromInitialiser, type TfjsValue, toEngineTensor } from "./value.ts";
+import { assertDtype, fromEngineTensor, fromInitialiser, readValue, type TfjsValue, writeInto } from "./value.ts";
 
 /** A node with the names of values that nothing reads after it. */
 interface PlannedNode {
@@ -53,10 +53,15 @@ export class TfjsProgram implements Program {
       }
       for (const planned of this.#plan) this.#runNode(planned, values, wanted);
       const results = new Map<string, EngineTensor>();
-      for (const [name, target] of wanted) {
+      for (const name of wanted.keys()) {
         const value = values.get(name);
         if (value === undefined) throw new Error(`graph has no output ${quote(name)}`);
-        results.set(name, await toEngineTensor(value, target));
+        results.set(name, await readValue(value));
+      }
+      // Only now: a target may be the memory of a feed, and a result may share it.
+      for (const [name, target] of wanted) {
+        const result = results.get(name);
+        if (target !== undefined && result !== undefined) results.set(name, writeInto(target, result));
       }
       return results;
     } catch (error) {

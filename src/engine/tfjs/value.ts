@@ -72,9 +72,9 @@ export function fromEngineTensor(tf: Tfjs, name: string, { dtype, shape, data }:
   assertDtype(dtype, name);
   if (data instanceof BigInt64Array)
     return new TfjsValue(tf, name, dtype, { shape, integers: Array.from(data, Number) });
-  // A copy: the caller may write into its own when the run is over, and results may share memory with what they came from.
-  const own = data.slice() as Float32Array | Int32Array | Uint8Array;
-  return new TfjsValue(tf, name, dtype, { shape, tensor: tf.tensor(own, [...shape], TFJS_DTYPES[dtype]) });
+  // Not copied in plain JavaScript: results that share its memory are copied before anything is written (`readValue`).
+  const numbers = data as Float32Array | Int32Array | Uint8Array;
+  return new TfjsValue(tf, name, dtype, { shape, tensor: tf.tensor(numbers, [...shape], TFJS_DTYPES[dtype]) });
 }
 
 /** A weight or constant of the graph, copied out of its file or memory. */
@@ -86,19 +86,20 @@ export function fromInitialiser(tf: Tfjs, tensor: TensorData): TfjsValue {
   return fromEngineTensor(tf, name, { dtype, shape, data: new data(buffer) } as EngineTensor);
 }
 
-/** The result in memory of its own, or in `target`. */
-export async function toEngineTensor(value: TfjsValue, target: EngineTensor | undefined): Promise<EngineTensor> {
-  const { dtype, shape, tensor } = value;
+/** A result in memory of its own. */
+export async function readValue({ dtype, shape, tensor }: TfjsValue): Promise<EngineTensor> {
   const data = await tensor.data();
-  if (target !== undefined) {
-    if (target.dtype !== dtype || target.data.length !== data.length) {
-      throw new Error(`output ${value.name} is ${dtype} [${shape}], its target ${target.dtype} [${target.shape}]`);
-    }
-    if (target.dtype === "i64") target.data.set(BigInt64Array.from(data, BigInt));
-    else (target.data as Float32Array).set(data);
-    return target;
-  }
   return { dtype, shape, data: dtype === "i64" ? BigInt64Array.from(data, BigInt) : data.slice() } as EngineTensor;
+}
+
+/** Copies a result into the tensor that the caller wants it in. */
+export function writeInto(target: EngineTensor, result: EngineTensor): EngineTensor {
+  if (target.dtype !== result.dtype || target.data.length !== result.data.length) {
+    throw new Error(`a result is ${result.dtype} [${result.shape}], its target ${target.dtype} [${target.shape}]`);
+  }
+  // Of one dtype, so of one type of array.
+  (target.data as Float32Array).set(result.data as Float32Array);
+  return target;
 }
 
 function toInt32(integers: readonly number[], subject: string): Int32Array {
