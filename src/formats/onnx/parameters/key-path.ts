@@ -20,12 +20,14 @@ export function isBuilderName(name: string): boolean {
 /** The path that a name is; `undefined` for names that exporters made up. */
 export function parameterPathOf(name: string, fromBuilder: boolean): string | undefined {
   if (!PARAMETER_PATH.test(name)) return undefined;
-  return fromBuilder ? runningName(name.replace(BUILDER_SUFFIX, ".")) : name;
+  return trainedPath(fromBuilder ? name.replace(BUILDER_SUFFIX, ".") : name, fromBuilder);
 }
 
-/** The model builder's names for modules → those of transformers. */
-export function runningName(path: string): string {
-  return path
+/** The path without what PEFT wraps around models and layers, and with the model builder's names as transformers has them. */
+export function trainedPath(path: string, fromBuilder: boolean): string {
+  const unwrapped = path.replace(/(^|\.)base_model\.model\./, "$1").replace(/\.base_layer\./, ".");
+  if (!fromBuilder) return unwrapped;
+  return unwrapped
     .replace(/^model\.layers\.\d+\.final_norm_layernorm\./, "model.norm.")
     .replace(/(\.layers\.\d+\.)attn\./, "$1self_attn.")
     .replace(/\.([qk]_norm)\.layernorm\./, ".$1.");

@@ -10,7 +10,7 @@ import { withWire } from "../lazy.ts";
 import type { OnnxConstant, OnnxModel } from "../model.ts";
 import { findWeightUses, type WeightAxes, type WeightUse } from "../weight-uses.ts";
 import type { WireReader } from "../wire-reader.ts";
-import { isBuilderName, parameterPathOf, runningName } from "./key-path.ts";
+import { isBuilderName, parameterPathOf, trainedPath } from "./key-path.ts";
 import { type TracedFrom, tracedFrom } from "./node-path.ts";
 import { isConvolution, isQuantizedInput, roleOf } from "./role.ts";
 
@@ -104,7 +104,8 @@ function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean): NamedU
   // A product of a layer and the batch norm behind it says that it comes from the norm.
   const place = isBatchNorm ? undefined : origin;
   const traced = place === undefined ? undefined : tracedName(place, use, fromBuilder);
-  const isOwn = own !== undefined && (place === undefined || traced === undefined || isWithin(own, place.module));
+  const module = place === undefined ? "" : trainedPath(`${place.module}.`, fromBuilder).slice(0, -1);
+  const isOwn = own !== undefined && (place === undefined || traced === undefined || isWithin(own, module));
   const keepsName = stored !== undefined && !isBuilderName(stored);
   const isFolded = isBatchNorm || (isConvolution(node.opType) && !keepsName);
   return { use, name: isOwn ? own : traced, keepsName, isFolded };
@@ -118,8 +119,7 @@ function tracedName(place: TracedFrom, use: WeightUse, fromBuilder: boolean): st
   const fitting = place.parameters.filter((name) => role === undefined || `_${name}`.endsWith(`_${role}`));
   const parameter = fitting.length === 1 ? fitting[0] : role;
   if (parameter === undefined || place.module === "") return undefined;
-  const path = `${place.module}.${parameter}`;
-  return fromBuilder ? runningName(path) : path;
+  return trainedPath(`${place.module}.${parameter}`, fromBuilder);
 }
 
 /** Whether a parameter belongs to a module or to one inside of it; exporters differ in what they put around a model. */
