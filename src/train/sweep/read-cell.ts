@@ -12,6 +12,5 @@ import { readCellRecord } from "./sweep-record.ts";
 export function readCell(out: string, cell: Cell): CellResult {
   const folder = cellName(cell);
   const path = join(out, folder);
-  const { modules, diverged } = readCellRecord(path);
-  return { ...cell, folder, modules, steps: readSteps(path), diverged };
+  return { ...cell, folder, ...readCellRecord(path), steps: readSteps(path) };
 }
