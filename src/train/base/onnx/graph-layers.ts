@@ -24,11 +24,35 @@ const WEIGHT_INPUTS: ReadonlyMap<string, number> = new Map([
 const WEIGHT = ".weight";
 const BLOCK = /\.(\d+)\./;
 
+export interface NamedParameters {
+  readonly layers: readonly GraphLayer[];
+  /**
+   * Initialisers → what adapters call the parameters that they hold, of modules whose parameters all lie as the model has
+   * them: what an exporter turned would be written turned.
+   */
+  readonly names: ReadonlyMap<string, string>;
+}
+
 /** @param head the value that the last projection computes */
-export function listLayers(parameters: OnnxParameters, head: string | undefined): GraphLayer[] {
+export function nameParameters(parameters: OnnxParameters, head: string | undefined): NamedParameters {
   const found = [...parameters.byName.values()].flatMap((parameter) => layerOf(parameter, head) ?? []);
   const wrapper = wrapperOf(found);
-  return found.map((layer) => ({ ...layer, module: layer.module.slice(wrapper.length) }));
+  const own = (path: string) => (path.startsWith(wrapper) ? path.slice(wrapper.length) : path);
+  const stored = [...parameters.byName.values()].filter(
+    ({ name, isNamed, constant }) => isNamed && PARAMETER.test(name) && constant.scope === "",
+  );
+  const turned = new Set(stored.filter(({ keepsName }) => !keepsName).map(({ name }) => moduleOf(name)));
+  const kept = stored.filter(({ name }) => !turned.has(moduleOf(name)));
+  return {
+    layers: found.map((layer) => ({ ...layer, module: own(layer.module) })),
+    names: new Map(kept.map(({ name, constant }) => [constant.name, own(name)])),
+  };
+}
+
+const PARAMETER = /\.(?:weight|bias)$/;
+
+function moduleOf(name: string): string {
+  return name.slice(0, name.lastIndexOf("."));
 }
 
 /** The named weight of a linear layer or an embedding of the main graph, and of nothing else. */
@@ -65,19 +89,4 @@ function wrapperOf(layers: readonly GraphLayer[]): string {
   const head = layers.find(({ isHead }) => isHead)?.module ?? "";
   const wrapper = head.slice(0, head.lastIndexOf(".") + 1);
   return layers.every(({ module }) => module.startsWith(wrapper)) ? wrapper : "";
-}
-
-/**
- * Initialisers → what adapters call the parameters that they hold. Those that the exporter turned or changed are left out:
- * trained whole, they would not be what the checkpoint has.
- */
-export function nameParameters(parameters: OnnxParameters, layers: readonly GraphLayer[]): Map<string, string> {
-  const modules = new Map(layers.map(({ weight, module }) => [weight, module]));
-  const names = new Map<string, string>();
-  for (const { name, constant, isNamed, keepsName } of parameters.byName.values()) {
-    if (!isNamed || !keepsName || constant.scope !== "" || constant.kind !== "initialiser") continue;
-    const module = modules.get(constant.name);
-    names.set(constant.name, module === undefined ? name : `${module}${WEIGHT}`);
-  }
-  return names;
 }

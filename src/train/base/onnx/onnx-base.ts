@@ -27,7 +27,7 @@ import { loadWeights } from "../load-weights.ts";
 import { declareTokenInputs } from "../token-inputs.ts";
 import { buildForward } from "./forward-pass.ts";
 import { fixedSizes } from "./graph-inputs.ts";
-import { type GraphLayer, listLayers, nameParameters } from "./graph-layers.ts";
+import { type GraphLayer, nameParameters } from "./graph-layers.ts";
 import { findProjection, type Projection } from "./projection.ts";
 
 /**
@@ -67,9 +67,9 @@ class OnnxBase implements Base {
       ...graph,
       outputs: graph.outputs.filter(({ name }) => name === this.#projection.logits),
     });
-    const parameters = findParameters(model);
-    this.layers = listLayers(parameters, this.#projection.chain[0]?.outputs[0]);
-    this.parameterNames = nameParameters(parameters, this.layers);
+    const { layers, names } = nameParameters(findParameters(model), this.#projection.chain[0]?.outputs[0]);
+    this.layers = layers;
+    this.parameterNames = names;
     if (this.layers.length === 0) {
       throw new UnsupportedError("UNSUPPORTED_MODEL", "no node says which layer of the model it was", {
         hint: "export again with torch.onnx.export, which writes the names of modules",
