@@ -73,14 +73,19 @@ function chunkLoss(
   const first = g.nodes.length;
   const logits = project(rows);
   const last = g.nodes.length;
-  const logProbabilities = g.logSoftmax(logits);
+  const probabilities = g.softmax(logits);
+  const counts = g.cast(scored, "f32");
+  // Before what the loss needs: nodes that come later run first, and then the product writes over the probabilities.
+  const scoredOnly = g.mul(probabilities, counts);
   const targets = g.where(scored, labels, g.integers([0]));
-  const picked = g.gatherElements(logProbabilities, targets, 1);
-  const loss = g.where(scored, g.neg(picked), g.scalar(0));
+  // log Σ e^z from the largest logit and its probability, which is at least 1/vocabulary: no logarithm of a tiny number.
+  const normaliser = g.sub(g.reduceMax(logits, [1]), g.log(g.reduceMax(probabilities, [1])));
+  const surprise = g.sub(normaliser, g.gatherElements(logits, targets, 1));
+  const loss = g.where(scored, surprise, g.scalar(0));
   if (pass === undefined) return { loss, gradient: undefined };
-  // The gradient needs `picked`, so that the engine, which runs what the gradient needs first, lets go of the chunk.
-  const wrong = g.scatterElements(g.exp(logProbabilities), targets, g.sub(g.exp(picked), g.scalar(1)), 1, false);
-  pass.seed(logits, g.mul(wrong, g.cast(scored, "f32")));
+  // The gradient needs the loss, so that the engine, which runs what the gradient needs first, lets go of the chunk.
+  const picked = g.mul(g.sub(g.exp(g.neg(surprise)), g.scalar(1)), counts);
+  pass.seed(logits, g.scatterElements(scoredOnly, targets, picked, 1, false));
   pass.walk(first, last);
   return { loss, gradient: pass.take(rows) };
 }

@@ -30,6 +30,8 @@ export interface TrainResult {
   readonly writtenStep: number;
   readonly seconds: number;
   readonly tokensPerSecond: number | undefined;
+  /** Reached in the fastest step, in 10¹² operations a second. */
+  readonly teraflops: number;
   readonly device: DeviceInfo;
   readonly files: readonly string[];
 }

@@ -21,6 +21,7 @@ import type { RunState } from "./run/run-state.ts";
 import { Trainer } from "./run/trainer.ts";
 import { settingsInWords } from "./settings-words.ts";
 import { StepPrograms } from "./step/programs.ts";
+import { teraflops } from "./step/speed.ts";
 
 export interface Session {
   readonly options: TrainOptions;
@@ -64,12 +65,14 @@ export async function runSession(session: Session): Promise<TrainResult> {
       start,
     );
     let last: StepEvent | undefined;
+    let speed = 0;
     let next = await events.next();
     for (; next.done !== true; next = await events.next()) {
       const event = next.value;
       options.onEvent?.(event);
       if (event.kind !== "step") continue;
       last = event;
+      speed = Math.max(speed, teraflops(base.layers, event));
       if (event.evaluation?.isBest) best.keep(event.step);
       if (event.step % settings.run.logEvery === 0 || event.step === totalSteps) log.write(event);
       options.onProgress?.({ phase: "train", done: event.step, total: totalSteps, unit: "steps" });
@@ -87,6 +90,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
       writtenStep,
       seconds: (performance.now() - started) / 1000,
       tokensPerSecond: last?.tokensPerSecond,
+      teraflops: speed,
       device: engine.device,
       files,
     };

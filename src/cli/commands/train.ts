@@ -96,7 +96,7 @@ const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
 function resultRows(report: TrainReport, result: TrainResult): string[][] {
   const { loss, evalLoss, best, tokensPerSecond: rate } = result;
   return [
-    ["device", describeDevice(result.device)],
+    ["device", `${describeDevice(result.device)}, ${result.teraflops.toPrecision(2)} TFLOP/s`],
     ...(loss === undefined ? [] : [["loss", `${loss.toFixed(4)} in the last step`]]),
     ...(evalLoss === undefined
       ? []

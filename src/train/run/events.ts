@@ -24,6 +24,9 @@ export interface StepEvent {
   readonly tokens: number;
   /** Scored. */
   readonly tokensPerSecond: number;
+  /** Positions that were computed, padding too, and the time that took. */
+  readonly positions: number;
+  readonly seconds: number;
   /** Of the gradients of each trained module, in the order of the report. */
   readonly moduleGradNorms: readonly number[];
   /** With the tensors that the step left. */

@@ -70,7 +70,7 @@ export async function* runTraining(parts: RunParts, start: RunState): AsyncGener
       [evaluation, state] = await evaluate(parts, state);
     }
     const tokensPerSecond = result.tokens / seconds;
-    yield { kind: "step", totalSteps, step, learningRate, evaluation, ...result, tokensPerSecond };
+    yield { kind: "step", totalSteps, step, learningRate, evaluation, ...result, tokensPerSecond, seconds };
     if (step === 1) yield* deadModules(parts.trainer.moduleNames, result.moduleGradNorms);
     const isDue = settings.saveEvery !== undefined && (isLast || step % settings.saveEvery === 0);
     if (isDue || (parts.keepsBest && evaluation?.isBest)) yield await save();

@@ -20,6 +20,8 @@ export interface StepResult {
   readonly gradNorm: number;
   /** Scored. */
   readonly tokens: number;
+  /** Padding too. */
+  readonly positions: number;
   /** By module, in the order of `Trainer.moduleNames`. */
   readonly moduleGradNorms: readonly number[];
 }
@@ -49,7 +51,7 @@ export class Trainer {
    */
   async step(window: readonly Batch[], step: number, learningRate: number): Promise<StepResult> {
     const { seed } = this.#settings.run;
-    let [loss, tokens] = [0, 0];
+    let [loss, tokens, positions] = [0, 0, 0];
     for (const [microBatch, batch] of window.entries()) {
       const program = await this.#programs.for(batch, true);
       const masks = dropoutMasks(program.masks, this.#settings.adapter.dropout, { seed, step, microBatch });
@@ -59,13 +61,14 @@ export class Trainer {
       loss += await program.run(batch, new Map([...this.#feeds, ...masks]), target);
       if (!isFirst) addInto(this.#sums, target);
       tokens += batch.scored;
+      positions += batch.rows * batch.length;
     }
     const share = 1 / Math.max(1, tokens);
     const norms = this.#set.tensors.map(({ name }) => norm(dataOf(this.#sums, name)) * share);
     const gradNorm = totalNorm(norms);
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) throw this.#notFinite(step, loss, norms);
     this.#apply(share * clipFactor(gradNorm, this.#settings.optimiser.maxGradNorm), learningRate, step);
-    return { loss: loss * share, gradNorm, tokens, moduleGradNorms: this.#byModule(norms) };
+    return { loss: loss * share, gradNorm, tokens, positions, moduleGradNorms: this.#byModule(norms) };
   }
 
   /** Mean loss over all scored tokens. */

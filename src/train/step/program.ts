@@ -30,7 +30,9 @@ export class StepProgram {
       saved.has(name) || (shares && source.kind === "memory" && dtype === "f32" && shape.length === 2);
     const { graph, fed } = asInputs(step.graph, isFed);
     const weights = [...fed.values()].flatMap((tensor) => (saved.has(tensor.name) ? [] : [toEngineTensor(tensor)]));
-    return new StepProgram(await engine.compile(graph), new Map(weights), step);
+    // Labels and sizes are whole numbers, for which other devices have no kernels.
+    const program = await engine.compile(graph, { allowCpuNodes: true });
+    return new StepProgram(program, new Map(weights), step);
   }
 
   private constructor(
