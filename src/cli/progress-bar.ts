@@ -8,6 +8,7 @@ import { formatBytes, formatCount, formatSeconds } from "./format.ts";
 import type { Io } from "./io.ts";
 
 const LABELS: Record<ProgressPhase, string> = {
+  data: "reading",
   plan: "planning",
   factor: "factoring",
   merge: "merging",
@@ -42,7 +43,11 @@ export function createProgressBar(io: Io, quiet: boolean): ProgressBar {
     const columns = (io.stderr as Partial<NodeJS.WriteStream>).columns || 80;
     io.stderr.write(`\r\u001b[K${progressLine(event, (now - startedAt) / 1000).slice(0, columns - 1)}`);
   };
-  return { onProgress, clear: () => void (phase !== undefined && io.stderr.write("\r\u001b[K")) };
+  const clear = () => {
+    if (phase !== undefined) io.stderr.write("\r\u001b[K");
+    phase = undefined;
+  };
+  return { onProgress, clear };
 }
 
 /** The line for one event, `seconds` after its phase began. */

@@ -2,10 +2,12 @@
  * How a run shows itself on a terminal: one line that is redrawn, with loss, speed and time left; lines for what stays.
  */
 
+import type { OnProgress, ProgressEvent } from "../core/progress.ts";
 import { escapeText } from "../core/text.ts";
 import type { StepEvent, TrainEvent } from "../train/run/events.ts";
 import { formatCount, formatSeconds } from "./format.ts";
 import { type Io, paint } from "./io.ts";
+import { createProgressBar } from "./progress-bar.ts";
 
 const BAR_WIDTH = 20;
 const REDRAW_MS = 80;
@@ -13,17 +15,21 @@ const REDRAW_MS = 80;
 const WINDOW = 20;
 
 export interface TrainProgress {
+  /** Reading data, before the first step. */
+  readonly onProgress: OnProgress | undefined;
   readonly onEvent: ((event: TrainEvent) => void) | undefined;
   /** Takes the line off the terminal, so that results can follow. */
   clear(): void;
 }
 
 export function createTrainProgress(io: Io, quiet: boolean): TrainProgress {
-  if (quiet) return { onEvent: undefined, clear: () => {} };
+  if (quiet) return { onProgress: undefined, onEvent: undefined, clear: () => {} };
+  const reading = createProgressBar(io, quiet);
   const startedAt = performance.now();
   const recent: StepEvent[] = [];
   let [drawnAt, firstStep, isDrawn] = [0, 0, false];
   const clear = () => {
+    reading.clear();
     if (isDrawn) io.stderr.write("\r\u001b[K");
     isDrawn = false;
   };
@@ -53,7 +59,10 @@ export function createTrainProgress(io: Io, quiet: boolean): TrainProgress {
     io.stderr.write(`\r\u001b[K${trainLine(recent, perStep * (totalSteps - step)).slice(0, columns - 1)}`);
     isDrawn = true;
   };
-  return { onEvent, clear };
+  const onProgress = (event: ProgressEvent) => {
+    if (event.phase === "data") reading.onProgress?.(event);
+  };
+  return { onProgress, onEvent, clear };
 }
 
 /** The line after the last of `recent` steps. */

@@ -2,7 +2,7 @@
  * What long work reports while it runs: plain values that the command line draws and other programs may log.
  */
 
-export type ProgressPhase = "plan" | "factor" | "merge" | "hash" | "verify" | "write" | "train";
+export type ProgressPhase = "data" | "plan" | "factor" | "merge" | "hash" | "verify" | "write" | "train";
 
 export interface ProgressEvent {
   readonly phase: ProgressPhase;

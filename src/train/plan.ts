@@ -53,6 +53,7 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
       vocabulary: base.vocabulary,
       tokenizerFolder: base.tokenizerFolder,
       signal: options.signal,
+      onProgress: options.onProgress,
     });
   const data = await open(options.data, options.dryRun ? PREVIEWS : 0);
   const evalData = options.evalData === undefined ? undefined : await open(options.evalData, 0);
@@ -136,7 +137,7 @@ function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): T
       ...base.warnings,
       ...data.summary.warnings,
       ...(evalData?.summary.warnings ?? []),
-      ...planWarnings(settings),
+      ...planWarnings(settings, options.maxLength, base),
       ...advice.warnings,
     ],
   };
@@ -154,9 +155,15 @@ function adviceFor({ adapter, optimiser }: TrainSettings, { layers }: Base): Adv
   });
 }
 
-function planWarnings({ adapter }: TrainSettings): string[] {
-  if (adapter.init !== "gaussian" || adapter.convention !== "rslora") return [];
-  return [
-    "--init gaussian has a variance of 1/rank², which undoes what rsLoRA's scale is for: its proof needs one that does not depend on the rank",
-  ];
+function planWarnings({ adapter }: TrainSettings, maxLength: number | undefined, base: Base): string[] {
+  const warnings: string[] = [];
+  if (adapter.init === "gaussian" && adapter.convention === "rslora") {
+    warnings.push(
+      "--init gaussian has a variance of 1/rank², which undoes what rsLoRA's scale is for: its proof needs one that does not depend on the rank",
+    );
+  }
+  if (maxLength !== undefined && maxLength > base.maxLength) {
+    warnings.push(`--max-length ${maxLength} is beyond the positions of the model: rows are cut at ${base.maxLength}`);
+  }
+  return warnings;
 }

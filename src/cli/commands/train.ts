@@ -55,7 +55,8 @@ export function addTrainCommand(program: Command, io: Io): void {
       const { train } = await import("../../train/train.ts");
       const { json, quiet, ...options } = flags;
       const progress = createTrainProgress(io, quiet === true || json === true);
-      const run: TrainOptions = { ...options, signal: io.signal, onEvent: progress.onEvent };
+      const { onEvent, onProgress } = progress;
+      const run: TrainOptions = { ...options, signal: io.signal, onEvent, onProgress };
       const report = await train(run).finally(progress.clear);
       printWarnings(io, report.warnings, flags);
       printReport(io, report, flags, () => describeTraining(io, report));

@@ -7,10 +7,11 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { FormatError, InterruptedError, MemoryError } from "../../core/errors.ts";
+import type { RunOptions } from "../../core/progress.ts";
 import { unpackError } from "../../engine/worker-errors.ts";
 import type { Sequence } from "./batch.ts";
 import type { DataRequest } from "./data-reader.ts";
-import type { DataSummary } from "./prepare.ts";
+import type { DataSummary, Work } from "./prepare.ts";
 import type { DataMessage } from "./process.ts";
 import { unpackRowGroup } from "./row-group.ts";
 
@@ -19,8 +20,7 @@ export interface Dataset {
   readonly summary: DataSummary;
 }
 
-export interface OpenDatasetOptions extends DataRequest {
-  readonly signal?: AbortSignal | undefined;
+export interface OpenDatasetOptions extends DataRequest, RunOptions {
   /** Longest time without a sign of work, in milliseconds; 120,000 where it is not given: a row may take 64 MB. */
   readonly patienceMs?: number | undefined;
   /** Memory for objects and texts; 3072 where it is not given: a vocabulary of 260,000 with its merges takes 700 MB. */
@@ -40,7 +40,7 @@ interface Watch {
  * @throws {MemoryError} when a row, or what a template makes of it, does not fit
  */
 export async function openDataset(options: OpenDatasetOptions): Promise<Dataset> {
-  const { signal, patienceMs = 120_000, maxHeapMb = 3072, ...request } = options;
+  const { signal, onProgress, patienceMs = 120_000, maxHeapMb = 3072, ...request } = options;
   if (signal?.aborted) throw new InterruptedError();
   const child = fork(new URL("./process.js", import.meta.url), {
     // Flags of this process, such as --input-type, are not for it.
@@ -50,9 +50,13 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
   });
   const stop = new AbortController();
   const watch: Watch = { line: 0, lastSign: performance.now() };
+  const onWork = ({ line, done, total }: Work) => {
+    watch.line = line;
+    onProgress?.({ phase: "data", done, total, unit: "bytes" });
+  };
   try {
     return await Promise.race([
-      collect(child, request, watch),
+      collect(child, request, watch, onWork),
       impatience(watch, patienceMs, request.path, stop.signal),
       interruption(signal, stop.signal),
     ]);
@@ -63,14 +67,19 @@ export async function openDataset(options: OpenDatasetOptions): Promise<Dataset>
 }
 
 /** All that the process sends until it ends. */
-function collect(child: ChildProcess, request: DataRequest, watch: Watch): Promise<Dataset> {
+function collect(
+  child: ChildProcess,
+  request: DataRequest,
+  watch: Watch,
+  onWork: (work: Work) => void,
+): Promise<Dataset> {
   const sequences: Sequence[] = [];
   return new Promise((resolve, reject) => {
     child.on("message", (message: DataMessage) => {
       watch.lastSign = performance.now();
       switch (message.kind) {
-        case "line":
-          watch.line = message.line;
+        case "work":
+          onWork(message.work);
           return;
         case "rows":
           for (const row of unpackRowGroup(message.group)) sequences.push(row);

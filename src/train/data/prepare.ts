@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { extname } from "node:path";
 import { MismatchError, UnsupportedError } from "../../core/errors.ts";
-import { readChunks } from "../../formats/byte-source.ts";
+import { readChunks, withFile } from "../../formats/byte-source.ts";
 import { assertNotLookAlike } from "../../formats/detect.ts";
 import type { Sequence } from "./batch.ts";
 import { DataReader, type DataRequest, type ReadRows } from "./data-reader.ts";
@@ -17,23 +17,31 @@ export interface DataSummary extends ReadRows {
   readonly sha256: string;
 }
 
+/** What is being worked on. */
+export interface Work {
+  readonly line: number;
+  /** Bytes of the file that were read, and all of them. */
+  readonly done: number;
+  readonly total: number;
+}
+
 const FORMS: ReadonlyMap<string, "lines" | "array" | "text"> = new Map([
   [".jsonl", "lines"],
   [".json", "array"],
   [".txt", "text"],
 ]);
 
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 65_536;
 
 /**
  * Yields the rows that are kept and returns what is to be said of all of them.
  *
- * @param onLine hears of each row before the work on it
+ * @param onWork hears of each row before the work on it
  * @throws {FormatError} INVALID_ROW and its like, naming file and line; NOTHING_TO_LEARN
  * @throws {MismatchError} TOKENIZER_MISMATCH when the tokenizer has more tokens than the model
  * @throws {UnsupportedError} UNSUPPORTED_FORMAT
  */
-export function* prepareData(request: DataRequest, onLine: (line: number) => void): Generator<Sequence, DataSummary> {
+export function* prepareData(request: DataRequest, onWork: (work: Work) => void): Generator<Sequence, DataSummary> {
   const { path } = request;
   const form = FORMS.get(extname(path).toLowerCase());
   if (form === undefined) {
@@ -42,8 +50,13 @@ export function* prepareData(request: DataRequest, onLine: (line: number) => voi
   const opened = request.tokenizerFolder === undefined ? undefined : openTokenizer(request.tokenizerFolder);
   if (opened !== undefined) assertVocabulary(opened, request);
   const digest = createHash("sha256");
-  const chunks = contentOf(path, (chunk) => digest.update(chunk));
-  const reader = new DataReader(request, opened, onLine);
+  const total = withFile(path, ({ identity }) => identity.size);
+  let done = 0;
+  const chunks = contentOf(path, (chunk) => {
+    digest.update(chunk);
+    done += chunk.byteLength;
+  });
+  const reader = new DataReader(request, opened, (line) => onWork({ line, done, total }));
   yield* form === "text" ? reader.readText(chunks) : reader.readRows(chunks, form);
   return { path, sha256: digest.digest("hex"), ...reader.finish() };
 }

@@ -1,16 +1,16 @@
 /**
- * The process that prepares data: told what to read by its first message, it sends the line that it works on, rows in groups,
+ * The process that prepares data: told what to read by its first message, it sends what it works on, rows in groups,
  * and last the summary or the error.
  */
 
 import { type PackedError, packError } from "../../engine/worker-errors.ts";
 import type { Sequence } from "./batch.ts";
 import type { DataRequest } from "./data-reader.ts";
-import { type DataSummary, prepareData } from "./prepare.ts";
+import { type DataSummary, prepareData, type Work } from "./prepare.ts";
 import { packRowGroup, type RowGroup, storedTokens } from "./row-group.ts";
 
 export type DataMessage =
-  | { readonly kind: "line"; readonly line: number }
+  | { readonly kind: "work"; readonly work: Work }
   | { readonly kind: "rows"; readonly group: RowGroup }
   | { readonly kind: "summary"; readonly summary: DataSummary }
   | { readonly kind: "error"; readonly error: PackedError };
@@ -27,7 +27,7 @@ function send(message: DataMessage): Promise<void> {
 
 async function run(request: DataRequest): Promise<void> {
   // Goes out before the row is worked on, so that whoever waits in vain knows for which.
-  const rows = prepareData(request, (line) => void send({ kind: "line", line }));
+  const rows = prepareData(request, (work) => void send({ kind: "work", work }));
   let group: Sequence[] = [];
   let tokens = 0;
   let next = rows.next();

@@ -1,7 +1,8 @@
 /** The process that prepares data against patterns and templates that never end or fill the memory. */
 
-import { cpSync, writeFileSync } from "node:fs";
+import { cpSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ProgressEvent } from "lora-tool";
 import { describe, expect, test } from "vitest";
 import { type OpenDatasetOptions, openDataset } from "../../../dist/train/data/open-dataset.js";
 import { errorOfBuilt } from "../../support/errors.ts";
@@ -42,7 +43,12 @@ test("rows come out of the process as they went in, in order", async () => {
     labels: Array(100).fill(7),
   }));
   const path = temporaryFile("rows.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
-  const { sequences, summary } = await open(path, { tokenizerFolder: undefined });
+  const events: ProgressEvent[] = [];
+  const onProgress = (event: ProgressEvent) => events.push(event);
+  const { sequences, summary } = await open(path, { tokenizerFolder: undefined, onProgress });
+  expect(events).toHaveLength(5000);
+  const { size } = statSync(path);
+  expect(events.at(-1)).toEqual({ phase: "data", done: size, total: size, unit: "bytes" });
   expect(summary).toMatchObject({ kept: 5000, tokens: 500_000 });
   expect(
     sequences.every(
