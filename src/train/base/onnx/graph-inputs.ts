@@ -82,7 +82,7 @@ export function bindInputs(g: GraphBuilder, inputs: readonly ValueInfo[], tokens
     return [
       name,
       Constant.fromNumbers(
-        name,
+        `every/${name}`,
         promoted(dtype),
         shape,
         Float64Array.from({ length: count }, (_, at) => numbers(at)),

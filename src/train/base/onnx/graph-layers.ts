@@ -12,6 +12,8 @@ import type { BaseLayer } from "../base.ts";
 export interface GraphLayer extends BaseLayer {
   /** Names of the values that nodes compute with the weight: one, but for layers that are called several times. */
   readonly results: readonly string[];
+  /** Whether something else computes with the same constant: the head with an embedding's table. */
+  readonly isShared: boolean;
 }
 
 /** Operators whose second input, or for a Gather first, is a layer's weight. */
@@ -35,10 +37,15 @@ export interface NamedParameters {
 
 /** @param head the value that the last projection computes */
 export function nameParameters(parameters: OnnxParameters, head: string | undefined): NamedParameters {
-  const found = [...parameters.byName.values()].flatMap((parameter) => layerOf(parameter, head) ?? []);
+  const { byName, useCounts } = parameters;
+  const found = [...byName.values()].flatMap((parameter) => {
+    const layer = layerOf(parameter, head);
+    const uses = useCounts.get(parameter.constant.key) ?? 0;
+    return layer === undefined ? [] : { ...layer, isShared: uses > layer.results.length };
+  });
   const wrapper = wrapperOf(found);
   const own = (path: string) => (path.startsWith(wrapper) ? path.slice(wrapper.length) : path);
-  const stored = [...parameters.byName.values()].filter(
+  const stored = [...byName.values()].filter(
     ({ name, isNamed, constant }) => isNamed && PARAMETER.test(name) && constant.scope === "",
   );
   const turned = new Set(stored.filter(({ keepsName }) => !keepsName).map(({ name }) => moduleOf(name)));
@@ -55,10 +62,12 @@ function moduleOf(name: string): string {
   return name.slice(0, name.lastIndexOf("."));
 }
 
-/** The named weight of a linear layer or an embedding of the main graph, and of nothing else. */
-function layerOf({ name, constant, uses, axes, isNamed, keepsName }: OnnxParameter, head: string | undefined) {
+/** The named weight of a linear layer or an embedding of the main graph, as the nodes that are that layer see it. */
+function layerOf(parameter: OnnxParameter, head: string | undefined): Omit<GraphLayer, "isShared"> | undefined {
+  const { name, constant, isNamed, keepsName } = parameter;
   const isMatrix = constant.scope === "" && constant.tensor.data.shape.length === 2;
   if (!isNamed || !isMatrix || !name.endsWith(WEIGHT) || constant.kind !== "initialiser") return undefined;
+  const { uses, axes } = ofOneLayer(parameter);
   if (axes !== "rows" && axes !== "in-out" && axes !== "out-in") return undefined;
   const isLayer = uses.every(
     ({ graph, node, input }) => graph.scope === "" && WEIGHT_INPUTS.get(node.opType) === input,
@@ -68,12 +77,11 @@ function layerOf({ name, constant, uses, axes, isNamed, keepsName }: OnnxParamet
   if (!isLayer || output === undefined) return undefined;
   const [rows = 0, columns = 0] = constant.tensor.data.shape;
   const inputsFirst = axes !== "out-in";
-  const kind = axes === "rows" ? "embedding" : inputsFirst && keepsName ? "conv1d" : "linear";
   const block = BLOCK.exec(name)?.[1];
   return {
-    module: name.slice(0, -WEIGHT.length),
+    module: moduleOf(name),
     weight: constant.name,
-    kind,
+    kind: axes === "rows" ? "embedding" : inputsFirst && keepsName ? "conv1d" : "linear",
     inputsFirst,
     inputs: inputsFirst ? rows : columns,
     outputs: inputsFirst ? columns : rows,
@@ -81,7 +89,13 @@ function layerOf({ name, constant, uses, axes, isNamed, keepsName }: OnnxParamet
     block: block === undefined ? undefined : Number(block),
     isHead: head !== undefined && results.includes(head),
     results,
-  } satisfies GraphLayer;
+  };
+}
+
+/** Of a table that the head multiplies by, too, under the table's name: the embedding. */
+function ofOneLayer({ uses, axes }: OnnxParameter): Pick<OnnxParameter, "uses" | "axes"> {
+  const picks = uses.filter((use) => use.axes === "rows");
+  return axes === "unknown" && picks.length > 0 ? { uses: picks, axes: "rows" } : { uses, axes };
 }
 
 /** What every path starts with and the head's has in front of its last part, with the dot. */

@@ -93,15 +93,15 @@ class OnnxBase implements Base {
   };
 
   untie = (): void => {
-    const names = this.layers.map(({ weight }) => weight);
-    const shared = names.find((name, index) => names.indexOf(name) !== index);
+    const shared = this.layers.find(({ isShared }) => isShared);
     if (shared === undefined) return;
     throw new UnsupportedError(
       "UNSUPPORTED_MODEL",
-      "layers share one constant, which cannot be trained for one alone",
+      "embedding and head share one constant, which cannot be trained for one",
       {
         file: this.path,
-        subject: shared,
+        subject: shared.weight,
+        hint: "train the embedding with LoRA, or from the model's folder",
       },
     );
   };
