@@ -38,6 +38,9 @@ export {
   verify,
 } from "./merge/index.ts";
 export {
+  type ExtractOptions,
+  type ExtractReport,
+  extract,
   type RescaleOptions,
   type RescaleReport,
   type ResizeOptions,

@@ -66,6 +66,6 @@ test("every entry of `exports` can be imported", async () => {
   expect(all).toEqual(expect.arrayContaining(["merge", "rescale", "verify", "inspect", "LoraToolError", "VERSION"]));
   expect(formats).toEqual(expect.arrayContaining(["openModel", "openStore", "writeSafetensors"]));
   expect(merge).toEqual(expect.arrayContaining(["merge", "verify"]));
-  expect(rescale).toEqual(["rescale", "resize"]);
+  expect(rescale).toEqual(["extract", "rescale", "resize"]);
   expect(train).toEqual(["sweep", "train"]);
 });

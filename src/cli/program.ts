@@ -8,6 +8,7 @@ import { escapeLines } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
 import { addCombineCommand } from "./commands/combine.ts";
 import { addConvertCommand } from "./commands/convert.ts";
+import { addExtractCommand } from "./commands/extract.ts";
 import { addInspectCommand } from "./commands/inspect.ts";
 import { addMergeCommand } from "./commands/merge.ts";
 import { addRescaleCommand } from "./commands/rescale.ts";
@@ -85,6 +86,7 @@ function createProgram(io: Io, json: boolean): Command {
   addRescaleCommand(program, io);
   addResizeCommand(program, io);
   addCombineCommand(program, io);
+  addExtractCommand(program, io);
   addConvertCommand(program, io);
   addVerifyCommand(program, io);
   addTrainCommand(program, io);

@@ -32,18 +32,6 @@ export function cutAll(
   return runFactorJobs({ jobs, module, settings: {}, scratch }, { ...options, device: "cpu" });
 }
 
-/** Highest rank that sums of these products can have. */
-export function innerRank(sums: CutJob["sums"]): number {
-  return sums.reduce(
-    (most, sum) =>
-      Math.max(
-        most,
-        sum.reduce((total, { up }) => total + up.columns, 0),
-      ),
-    1,
-  );
-}
-
 /** @throws {NonFiniteError} naming the module whose factors hold NaN or infinity */
 export async function runCut(job: CutJob, tools: FactorTools, write: WriteBytes | undefined): Promise<FactorResult> {
   const decompositions: LowRankSvd[] = [];

@@ -98,7 +98,7 @@ const TRANSPOSED_TYPES = ["gpt_oss", "openai_privacy_filter", "aria", "aria_text
 /** Models that compute with (E, in, out), whatever PEFT takes them for. */
 export const INPUTS_FIRST_TYPES = [...TRANSPOSED_TYPES, "llama4_text"];
 
-export function runsOnInputsFirst({ architecture }: ResolveContext): boolean {
+export function runsOnInputsFirst({ architecture }: Pick<ResolveContext, "architecture">): boolean {
   return TRANSPOSED_TYPES.some((type) => architecture.types.has(type));
 }
 

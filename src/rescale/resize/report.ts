@@ -37,7 +37,7 @@ export interface ResizeReport {
 }
 
 /** Module and parameter, as reports and errors name it. */
-export function fullName({ name, parameter }: AdapterModule): string {
+export function fullName({ name, parameter }: Pick<AdapterModule, "name" | "parameter">): string {
   return parameter === undefined ? name : `${name}.${parameter}`;
 }
 

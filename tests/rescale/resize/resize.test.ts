@@ -115,8 +115,8 @@ test("keeps the dtype, or takes another; its rounding is in the reported error",
     const found = await deltasOf(out);
     for (const { name, error } of modules) {
       const [a, b] = [found.get(name)?.values ?? [], before.get(name)?.values ?? []];
-      // The roundings of the two factors count as independent, which those of 70 numbers nearly are.
-      expect(Math.abs(distance(a, b) / norm(b) / error - 1)).toBeLessThan(0.1);
+      // Products of two roundings are left out, and f32 ones near the end of their digits.
+      expect(Math.abs(distance(a, b) / norm(b) / error - 1)).toBeLessThan(0.01);
     }
   }
 });
