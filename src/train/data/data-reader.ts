@@ -4,10 +4,10 @@
 
 import { FormatError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
-import type { Sequence } from "./batch.ts";
-import { ChatTemplate } from "./chat-template.ts";
+import { NOT_SCORED, type Sequence } from "./batch.ts";
 import { type DataCounts, RowCollector } from "./collect.ts";
-import { type EncodedRow, REMARKS, type Remark, RowEncoder } from "./encode-row.ts";
+import { dataWarnings } from "./data-warnings.ts";
+import { type EncodedRow, type Remark, RowEncoder } from "./encode-row.ts";
 import { previewRow, type RowPreview } from "./preview.ts";
 import { atLine, readRecords } from "./records.ts";
 import { type Row, type RowKind, readRow } from "./row.ts";
@@ -36,17 +36,6 @@ export interface ReadRows extends DataCounts {
 }
 
 const NO_REMARKS: ReadonlySet<Remark> = new Set();
-
-/** Embeddings are padded by some hundred rows at most. */
-const SMALL_SHARE = 0.9;
-
-const WARNINGS: Record<Remark, string> = {
-  joined: "one token holds the end of the prompt and the start of what follows; it is scored",
-  "own-bos": "the text begins with BOS, so the tokenizer's own is left out",
-  "two-bos": "the tokens begin with two BOS",
-  "open-turn": "no special token ends what the assistant says, so the model may not learn to stop",
-  "no-eos": "the tokenizer names no EOS to put behind the row, so the model may not learn to stop",
-};
 
 export class DataReader {
   readonly #request: DataRequest;
@@ -77,10 +66,7 @@ export class DataReader {
 
   *readRows(chunks: Iterable<Uint8Array>, form: "lines" | "array"): Generator<Sequence> {
     const { path: file, vocabulary } = this.#request;
-    const opened = this.#opened;
-    const template =
-      opened?.template === undefined ? undefined : new ChatTemplate(opened.template, opened.specialTokens);
-    const encoder = opened === undefined ? undefined : new RowEncoder(opened, template);
+    const encoder = this.#opened && new RowEncoder(this.#opened);
     for (const { value, line } of readRecords(chunks, file, form)) {
       this.#onLine(line);
       const { sequence, remarks } = atLine({ file, line }, () => {
@@ -98,30 +84,20 @@ export class DataReader {
   /** @throws {FormatError} NOTHING_TO_LEARN */
   finish(): ReadRows {
     const { counts } = this.#collector;
-    const { path: file, maxLength, vocabulary } = this.#request;
+    const { path: file, maxLength } = this.#request;
     const kind = this.#kind;
     if (kind === undefined || counts.rows === 0) {
       throw new FormatError("NOTHING_TO_LEARN", "the file has no rows", { file });
     }
     if (counts.kept === 0) {
       const problem = `none of the ${counts.rows} rows has a token to learn within its first ${maxLength}`;
-      throw new FormatError("NOTHING_TO_LEARN", problem, {
-        file,
-        hint: counts.truncated > 0 ? "raise --max-length: prompts fill it" : "look at the rows with --dry-run",
-      });
+      const hint =
+        counts.truncated > 0
+          ? "raise --max-length: prompts fill it"
+          : `a row teaches by a label that is not ${NOT_SCORED}, behind its first token`;
+      throw new FormatError("NOTHING_TO_LEARN", problem, { file, hint });
     }
-    const told = REMARKS.filter((remark) => this.#collector.countOf(remark) > 0);
-    const warnings = told.map((remark) => `${rowsOf(this.#collector.countOf(remark))}: ${WARNINGS[remark]}`);
-    if (counts.dropped > 0 && kind !== "pieces") {
-      warnings.push(`${rowsOf(counts.dropped)}: left out, no token of the first ${maxLength} is scored`);
-    }
-    if (this.#opened !== undefined && this.#opened.tokenizer.size < SMALL_SHARE * vocabulary) {
-      const { size } = this.#opened.tokenizer;
-      warnings.push(`the tokenizer has ${size} tokens, the model ${vocabulary} embeddings: is it the model's own?`);
-    }
-    if (kind === "messages" && /\bstrftime_now\b/.test(this.#opened?.template?.text ?? "")) {
-      warnings.push("the chat template writes today's date into the rows: another day gives other tokens");
-    }
+    const warnings = dataWarnings({ kind, collector: this.#collector, opened: this.#opened, request: this.#request });
     return { ...counts, kind, previews: this.#previews, warnings };
   }
 
@@ -168,8 +144,4 @@ export class DataReader {
           : 'put the tokenizer.json of the model into its folder, or give rows of {"input_ids": […]}',
     });
   }
-}
-
-function rowsOf(count: number): string {
-  return count === 1 ? "1 row" : `${count} rows`;
 }

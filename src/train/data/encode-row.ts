@@ -7,7 +7,7 @@
 
 import { FormatError } from "../../core/errors.ts";
 import { NOT_SCORED, type Sequence } from "./batch.ts";
-import type { ChatTemplate } from "./chat-template.ts";
+import { ChatTemplate } from "./chat-template.ts";
 import type { Row } from "./row.ts";
 import type { OpenedTokenizer } from "./tokenizer/open-tokenizer.ts";
 
@@ -36,12 +36,11 @@ type TextRow = Exclude<Row, { readonly kind: "tokens" }>;
 
 export class RowEncoder {
   readonly #opened: OpenedTokenizer;
-  readonly #template: ChatTemplate | undefined;
+  /** Compiled when a conversation comes: a broken template is no matter to other rows. */
+  #template: ChatTemplate | undefined;
 
-  /** @param template of the tokenizer, compiled */
-  constructor(opened: OpenedTokenizer, template: ChatTemplate | undefined) {
+  constructor(opened: OpenedTokenizer) {
     this.#opened = opened;
-    this.#template = template;
   }
 
   /** @throws {FormatError} INVALID_ROW, INVALID_TEMPLATE or INVALID_CONFIG */
@@ -87,12 +86,13 @@ export class RowEncoder {
   }
 
   #conversation({ messages, tools }: Extract<Row, { readonly kind: "messages" }>, remarks: Set<Remark>): Sequence {
-    if (this.#template === undefined) {
+    const { tokenizer, template, specialTokens } = this.#opened;
+    if (template === undefined) {
       throw new FormatError("INVALID_ROW", "messages need a chat template, and the base has none", {
         hint: "put a chat_template.jinja beside its tokenizer.json, or give rows of prompt and completion",
       });
     }
-    const { tokenizer } = this.#opened;
+    this.#template ??= new ChatTemplate(template, specialTokens);
     const { text, turns } = this.#template.render(messages, tools);
     const ids = tokenizer.encode(text);
     const labels = new Int32Array(ids.length).fill(NOT_SCORED);

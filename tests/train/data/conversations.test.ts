@@ -46,10 +46,9 @@ function openTokenizer({ tokenizer: kind, special }: Pick<Case, "tokenizer" | "s
 }
 
 function encode(source: string, one: Pick<Case, "tokenizer" | "special" | "messages">): EncodedRow {
-  const opened = openTokenizer(one);
-  const template = new ChatTemplate({ text: source, file: "t.jinja" }, opened.specialTokens);
+  const opened = { ...openTokenizer(one), template: { text: source, file: "t.jinja" } };
   const row = { kind: "messages", messages: messagesOf(one.messages), tools: undefined } as const;
-  return new RowEncoder(opened, template).encode(row);
+  return new RowEncoder(opened).encode(row);
 }
 
 const maskOf = ({ sequence: { tokens, labels } }: EncodedRow) =>

@@ -72,6 +72,9 @@ describe("rows of text", () => {
     const cut = prepare(path, { maxLength: 6 });
     expect([...(cut.sequences[0]?.tokens ?? [])]).toEqual([...(whole?.tokens ?? [])].slice(0, 6));
     expect(cut).toMatchObject({ truncated: 1, longest: 6, tokens: 6, scored: 5 });
+    expect(cut.warnings).toEqual([
+      "1 of 1 rows are cut at 6 tokens: their ends, EOS among them, are not learned; raise --max-length",
+    ]);
   });
 
   test("without an EOS in the tokenizer are told", () => {
@@ -171,6 +174,11 @@ test("conversations are rendered by the template of the folder, the file before 
     expect(textOf(prepared, false)[0]).toMatch(/^ ?system:Solve .*May\?<\/s>$/s);
     expect(prepared).toMatchObject({ kind: "messages", rows: 20, kept: 20 });
   }
+});
+
+test("a broken template is no matter to rows without messages", () => {
+  const folder = tokenizerFolder({ "chat_template.jinja": "{% for" });
+  expect(prepare(rowsFile({ text: "a" }), { tokenizerFolder: folder }).kept).toBe(1);
 });
 
 test("a template that writes today's date is told", () => {
