@@ -10,6 +10,7 @@ import type { Chart } from "./chart.ts";
 import { type Block, type ReportDocument, type Section, VERDICTS } from "./document.ts";
 import { embedJson, escapeHtml } from "./html.ts";
 import { readPageScripts } from "./page-scripts.ts";
+import { plottable } from "./plottable.ts";
 import { STYLE } from "./style.ts";
 
 export function renderDocument({ title, lead, sections }: ReportDocument): string {
@@ -61,7 +62,7 @@ function renderBlock(block: Block, charts: Chart[]): string {
       return `<dl class="facts">${items.join("")}</dl>`;
     }
     case "charts":
-      return `<div class="charts">${block.charts.map((chart) => renderFigure(chart, charts.push(chart))).join("\n")}</div>`;
+      return `<div class="charts">${block.charts.map((chart) => renderFigure(chart, charts.push(plottable(chart)))).join("\n")}</div>`;
     case "table":
       return renderTable(block.caption, block.head, block.rows);
     case "findings": {

@@ -56,7 +56,7 @@ export function chartRun(run: RunRecord): readonly Chart[] {
         {
           name: "all modules",
           mark: "line",
-          points: thinPoints(positive(pointsOf(steps, ({ gradNorm }) => gradNorm))),
+          points: thinPoints(pointsOf(steps, ({ gradNorm }) => gradNorm)),
         },
       ],
       "L2 norm over all trained tensors, before clipping.",
@@ -146,7 +146,7 @@ function chartKinds({ modules }: RunRecord, { starts, norms }: ModuleNorms): Lin
     const points = starts.map(
       (step, column): Point => [step, median(indices.map((index) => norms[index]?.[column] ?? 0))],
     );
-    return { name, mark: "line", points: positive(points) };
+    return { name, mark: "line", points };
   });
   return lines(
     "Gradient norm by kind of module",
@@ -175,11 +175,6 @@ function chartModules({ modules }: RunRecord, { starts, width, norms }: ModuleNo
 
 function pointsOf(steps: readonly StepRecord[], value: (step: StepRecord) => number): Point[] {
   return steps.map((step): Point => [step.step, value(step)]).filter(([, y]) => Number.isFinite(y));
-}
-
-/** A logarithmic axis has no place for zero. */
-function positive(points: readonly Point[]): Point[] {
-  return points.filter(([, y]) => y > 0);
 }
 
 /** About a fortieth of a run; single steps where it is short. */

@@ -19,8 +19,3 @@ export function panelsOf(groups: readonly SeedGroup[]): string[] {
 export function conventionsOf(groups: readonly SeedGroup[]): Convention[] {
   return CONVENTIONS.filter((scaling) => groups.some((group) => group.scaling === scaling));
 }
-
-/** As many as a drawing can show, so that a report stays small. */
-export function chartDigits(value: number): number {
-  return Number(value.toPrecision(5));
-}

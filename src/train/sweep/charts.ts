@@ -14,7 +14,7 @@ import {
   spreadOf,
   tailLoss,
 } from "./cell-result.ts";
-import { chartDigits, conventionsOf, panelsOf, rankAxis } from "./chart-parts.ts";
+import { conventionsOf, panelsOf, rankAxis } from "./chart-parts.ts";
 import { FIRST_NORM_EXPONENTS } from "./scaling-laws.ts";
 import { chartSteps } from "./step-charts.ts";
 import { CONVENTION_NAMES } from "./words.ts";
@@ -39,17 +39,15 @@ function chartFirstNorms(cells: readonly CellResult[]): LineChart {
   const groups = groupSeeds(cells.map((cell) => ({ ...cell, lr: 0 })));
   const measured = conventionsOf(groups).flatMap((scaling): Series[] => {
     const own = groups.filter((group) => group.scaling === scaling);
-    const points = own.flatMap(({ rank, cells }) =>
-      cells.map((cell): Point => [rank, chartDigits(firstGradNorm(cell))]),
-    );
+    const points = own.flatMap(({ rank, cells }) => cells.map((cell): Point => [rank, firstGradNorm(cell)]));
     const start = own[0] === undefined ? Number.NaN : spreadOf(own[0], firstGradNorm).mean;
     const law = own.map(
-      ({ rank }): Point => [rank, chartDigits(start * (rank / (own[0]?.rank ?? 1)) ** FIRST_NORM_EXPONENTS[scaling])],
+      ({ rank }): Point => [rank, start * (rank / (own[0]?.rank ?? 1)) ** FIRST_NORM_EXPONENTS[scaling]],
     );
     const name = CONVENTION_NAMES[scaling];
     return [
       { name, mark: "faint-line", points: law },
-      { name, mark: "dots", points: points.filter(([, norm]) => norm > 0) },
+      { name, mark: "dots", points },
     ];
   });
   return {
@@ -73,8 +71,8 @@ function chartFinalLosses(groups: readonly SeedGroup[], lrs: readonly number[]):
       return {
         name: lrs.length > 1 ? `${CONVENTION_NAMES[scaling]}, ${lr}` : CONVENTION_NAMES[scaling],
         mark: "line",
-        points: spreads.map(({ rank, mean }): Point => [rank, chartDigits(mean)]),
-        band: spreads.map(({ rank, low, high }) => [rank, chartDigits(low), chartDigits(high)]),
+        points: spreads.map(({ rank, mean }): Point => [rank, mean]),
+        band: spreads.map(({ rank, low, high }) => [rank, low, high]),
       };
     }),
   );
@@ -95,7 +93,7 @@ function chartRates(groups: readonly SeedGroup[]): LineChart {
   const series = conventionsOf(groups).flatMap((scaling) =>
     ranks.map((rank): Series => {
       const own = groups.filter((group) => group.scaling === scaling && group.rank === rank);
-      const points = own.map((group): Point => [group.lr, chartDigits(spreadOf(group, tailLoss).mean)]);
+      const points = own.map((group): Point => [group.lr, spreadOf(group, tailLoss).mean]);
       return { name: `rank ${rank}`, panel: CONVENTION_NAMES[scaling], mark: "line", points };
     }),
   );
@@ -127,8 +125,8 @@ function chartModules(groups: readonly SeedGroup[]): LineChart | undefined {
   if (norms.size === 0) return undefined;
   const series = [...norms].map(([key, ranks]): Series => {
     const [scaling, name] = JSON.parse(key) as [Convention, string];
-    const points = [...ranks].map(([rank, values]): Point => [rank, chartDigits(mean(values))]);
-    return { name, panel: CONVENTION_NAMES[scaling], mark: "line", points: points.filter(([, norm]) => norm > 0) };
+    const points = [...ranks].map(([rank, values]): Point => [rank, mean(values)]);
+    return { name, panel: CONVENTION_NAMES[scaling], mark: "line", points };
   });
   return {
     kind: "lines",

@@ -6,7 +6,7 @@ import type { Axis, LineChart, Point, Series } from "../report/chart.ts";
 import type { StepRecord } from "../report/run-record.ts";
 import { smoothPoints, thinPoints } from "../report/thin.ts";
 import { mean, type SeedGroup } from "./cell-result.ts";
-import { chartDigits, panelsOf } from "./chart-parts.ts";
+import { panelsOf } from "./chart-parts.ts";
 import { CONVENTION_NAMES } from "./words.ts";
 
 const STEP: Axis = { label: "step", scale: "linear" };
@@ -22,13 +22,13 @@ export function chartSteps(all: readonly SeedGroup[], lr: number, at: string): L
   const smooth = width > 1 ? `, each smoothed over ${width} steps` : "";
   const charts = [
     lineChart(`Training loss${at}`, "loss", `Mean${seeds}${smooth}.`, groups, (group) =>
-      curveOf(group, ({ loss }) => loss, width, false),
+      curveOf(group, ({ loss }) => loss, width),
     ),
   ];
   if (groups.some(({ cells }) => cells.some(({ steps }) => steps.some(({ evalLoss }) => evalLoss !== undefined)))) {
     charts.push(
       lineChart(`Evaluation perplexity${at}`, "perplexity", `Mean${seeds}.`, groups, (group) =>
-        curveOf(group, ({ evalLoss }) => (evalLoss === undefined ? undefined : Math.exp(evalLoss)), 1, false),
+        curveOf(group, ({ evalLoss }) => (evalLoss === undefined ? undefined : Math.exp(evalLoss)), 1),
       ),
     );
   }
@@ -38,7 +38,7 @@ export function chartSteps(all: readonly SeedGroup[], lr: number, at: string): L
       "gradient norm",
       `Over all trained tensors, before clipping; mean${seeds}${smooth}.`,
       groups,
-      (group) => curveOf(group, ({ gradNorm }) => gradNorm, width, true),
+      (group) => curveOf(group, ({ gradNorm }) => gradNorm, width),
     ),
     y: { label: "gradient norm", scale: "log" },
   });
@@ -77,13 +77,12 @@ function curveOf(
   { cells }: SeedGroup,
   value: (step: StepRecord) => number | undefined,
   width: number,
-  positive: boolean,
 ): Pick<Series, "points" | "band"> {
   const curves = cells.map(({ steps }) => {
     const points = steps.map((step): [number, number | undefined] => [step.step, value(step)]);
     const known = points.filter((point): point is [number, number] => {
       const [, y] = point;
-      return y !== undefined && Number.isFinite(y) && (!positive || y > 0);
+      return y !== undefined && Number.isFinite(y);
     });
     return new Map(smoothPoints(known, width));
   });
@@ -92,13 +91,13 @@ function curveOf(
   );
   const rows = common.map((step) => ({ step, values: curves.map((curve) => curve.get(step) ?? Number.NaN) }));
   const points = thinPoints(
-    rows.map(({ step, values }): Point => [step, chartDigits(mean(values))]),
+    rows.map(({ step, values }): Point => [step, mean(values)]),
     CURVE_POINTS,
   );
   if (cells.length < 2) return { points };
   const kept = new Set(points.map(([step]) => step));
   const band = rows.flatMap(({ step, values }) =>
-    kept.has(step) ? [[step, chartDigits(Math.min(...values)), chartDigits(Math.max(...values))] as const] : [],
+    kept.has(step) ? [[step, Math.min(...values), Math.max(...values)] as const] : [],
   );
   return { points, band };
 }

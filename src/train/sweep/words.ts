@@ -6,8 +6,9 @@ import type { Convention } from "../../adapters/adapter.ts";
 
 export const CONVENTION_NAMES: Readonly<Record<Convention, string>> = { lora: "LoRA", rslora: "rsLoRA" };
 
-/** Four digits, with a true minus sign. */
+/** Four digits, with a true minus sign. The loss of a run that diverged is infinite. */
 export function formatNumber(value: number | undefined): string {
+  if (value === Number.POSITIVE_INFINITY) return "diverged";
   if (value === undefined || !Number.isFinite(value)) return "?";
   return String(Number(value.toPrecision(4))).replace(/^-/, "−");
 }
