@@ -9,7 +9,7 @@ import type { Shape } from "../core/shape.ts";
 import { DTYPE_ELEMENT_TYPES } from "../formats/onnx/element-type.ts";
 import type { Attribute, Graph } from "../formats/onnx/graph.ts";
 import type { Value } from "./call.ts";
-import { NodeBuilder } from "./node-builder.ts";
+import { NodeBuilder, type NodeNames } from "./node-builder.ts";
 import type { Operator } from "./operators.ts";
 
 export interface GemmOptions {
@@ -18,8 +18,7 @@ export interface GemmOptions {
   readonly summand?: Value;
   /** Multiplies the product, not the summand. */
   readonly alpha?: number;
-  /** Of the node and its result, unless another value has it. */
-  readonly name?: string;
+  readonly names?: NodeNames;
 }
 
 export interface CumSumOptions {
@@ -67,13 +66,13 @@ export class GraphBuilder extends NodeBuilder {
 
   /** alpha · [m, k] · [k, n] + summand, either matrix stored transposed. */
   gemm(a: Value, b: Value, options: GemmOptions = {}): Value {
-    const { transposeLeft = false, transposeRight = false, summand, alpha = 1, name } = options;
+    const { transposeLeft = false, transposeRight = false, summand, alpha = 1, names } = options;
     const attributes = {
       transA: int(transposeLeft ? 1 : 0),
       transB: int(transposeRight ? 1 : 0),
       alpha: { kind: "float", value: alpha },
     } as const;
-    return this.#one("Gemm", summand === undefined ? [a, b] : [a, b, summand], attributes, name);
+    return this.#one("Gemm", summand === undefined ? [a, b] : [a, b, summand], attributes, names);
   }
 
   cast(a: Value, dtype: Dtype): Value {
@@ -150,8 +149,8 @@ export class GraphBuilder extends NodeBuilder {
   }
 
   /** Slices of `data` by integer indices, which take the place of the axis. */
-  gather(data: Value, indices: Value, axis: number, name?: string): Value {
-    return this.#one("Gather", [data, indices], { axis: int(axis) }, name);
+  gather(data: Value, indices: Value, axis: number, names?: NodeNames): Value {
+    return this.#one("Gather", [data, indices], { axis: int(axis) }, names);
   }
 
   gatherElements(data: Value, indices: Value, axis: number): Value {
@@ -172,9 +171,9 @@ export class GraphBuilder extends NodeBuilder {
     operator: Operator,
     inputs: readonly Value[],
     attributes: Readonly<Record<string, Attribute>> = {},
-    name?: string,
+    names?: NodeNames,
   ): Value {
-    const [value] = this.apply(operator, inputs, attributes, 1, name);
+    const [value] = this.apply(operator, inputs, attributes, 1, names);
     if (value === undefined) throw new Error(`${operator} has no result`);
     return value;
   }

@@ -9,9 +9,10 @@
 import type { Dtype } from "../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
-import type { Attribute, Dimension, Graph, GraphNode } from "../formats/onnx/graph.ts";
+import type { Attribute, Graph, GraphNode } from "../formats/onnx/graph.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { type Call, invalid, unknownOperator, type Value } from "./call.ts";
+import { fixedShape } from "./fixed-shape.ts";
 import { INFERENCE_RULES } from "./infer/infer.ts";
 import { computeSizes } from "./infer/sizes.ts";
 import { isOperator, OPERATORS, type Operator } from "./operators.ts";
@@ -21,6 +22,13 @@ const OPSET = 20;
 const IR_VERSION = 10;
 /** ReduceMean and ReduceMax take axes as an input, and ScatterElements adds, from here on. */
 const OLDEST_OPSET = 18;
+
+export interface NodeNames {
+  /** For people and error messages. */
+  readonly node: string;
+  /** Of the value, unless another one has it already. */
+  readonly result: string;
+}
 
 type Attributes = Readonly<Record<string, Attribute>>;
 
@@ -73,13 +81,6 @@ export class NodeBuilder {
     return this.#constant(`i64 ${values}`, "i64", [values.length], BigInt64Array.from(values, BigInt));
   }
 
-  /** A constant of f32 under a name of its own. */
-  table(values: Float32Array, shape: Shape): Value {
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    const source = { kind: "memory", bytes } as const;
-    return this.initialiser({ name: this.#freshName("table"), dtype: "f32", shape, byteLength: bytes.length, source });
-  }
-
   /** A short list of f32. */
   floats(values: Float32Array): Value {
     return this.#constant(`f32 list ${values}`, "f32", [values.length], values);
@@ -129,11 +130,11 @@ export class NodeBuilder {
     inputs: readonly (Value | undefined)[],
     attributes: Attributes = {},
     outputCount = 1,
-    name = "",
+    { node, result }: NodeNames = { node: "", result: "" },
   ): readonly Value[] {
-    const isFree = name !== "" && !this.#values.has(name) && !this.#reserved.has(name);
-    const outputs = Array.from({ length: outputCount }, () => (isFree ? name : this.#freshName(operator)));
-    return this.#add(operator, inputs, new Map(Object.entries(attributes)), outputs, isFree ? name : "");
+    const isFree = result !== "" && !this.#values.has(result) && !this.#reserved.has(result);
+    const outputs = Array.from({ length: outputCount }, () => (isFree ? result : this.#freshName(operator)));
+    return this.#add(operator, inputs, new Map(Object.entries(attributes)), outputs, node);
   }
 
   /** What a node says, for the rule of its gradient. */
@@ -239,12 +240,4 @@ export class NodeBuilder {
     if (tensor?.source.kind !== "memory" || tensor.dtype !== "i64") return this.#sizes.get(name);
     return Array.from(new BigInt64Array(tensor.source.bytes.slice().buffer), Number);
   }
-}
-
-function fixedShape(name: string, shape: readonly Dimension[] | undefined): Shape {
-  const fixed = shape?.filter((size) => typeof size === "number");
-  if (fixed === undefined || fixed.length !== shape?.length) {
-    throw new UnsupportedError("UNSUPPORTED_MODEL", `expected a fixed shape, got [${shape ?? "?"}]`, { subject: name });
-  }
-  return fixed;
 }

@@ -61,7 +61,7 @@ export function buildModel(
   const boundaries = [x.name];
   model.blocks.forEach((block, index) => {
     const { rope, window } = block.attention;
-    const rotation = rope && (rotations.get(rope) ?? buildRotation(g, rope, positions));
+    const rotation = rope && (rotations.get(rope) ?? buildRotation(g, rope, positions, rotations.size));
     if (rope && rotation) rotations.set(rope, rotation);
     const mask = masks.get(window) ?? buildMask(g, segmentIds, window);
     masks.set(window, mask);

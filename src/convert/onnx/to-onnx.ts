@@ -24,6 +24,7 @@ import type { ConvertOptions } from "../options.ts";
 import type { ModelConversion } from "../report.ts";
 import { buildInferenceGraph } from "./inference-graph.ts";
 import { type GraphLayout, layOutGraph } from "./lay-out-graph.ts";
+import { mergeRecord } from "./merge-record.ts";
 
 /**
  * @throws {UnsupportedError} UNSUPPORTED_MODEL for model types and settings without a description here
@@ -38,7 +39,8 @@ export async function convertToOnnx(options: ConvertOptions): Promise<ModelConve
   const description = describeModel(model.config ?? new Map(), configPath);
   const graph = buildInferenceGraph(description, bindWeights(description, model.store));
   const config = decodeUtf8(readSmallFile(configPath, MAX_CONFIG_BYTES).bytes, configPath);
-  const planned = layOutGraph(graph, { out, link, metadata: new Map([[CONFIG_KEY, config]]) });
+  const metadata = new Map([[CONFIG_KEY, config], ...mergeRecord(model.store.metadata)]);
+  const planned = layOutGraph(graph, { out, link, metadata });
   const stored = [...graph.initialisers.values()].filter(({ source }) => source.kind === "file");
   const report: ModelConversion = {
     kind: "model",

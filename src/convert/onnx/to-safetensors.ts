@@ -22,10 +22,11 @@ import type { ModelDescription } from "../../models/description.ts";
 import type { ConvertOptions } from "../options.ts";
 import type { ModelConversion } from "../report.ts";
 import { configTextOf } from "./config-text.ts";
+import { mergeRecord } from "./merge-record.ts";
 import { parameterTensors } from "./parameter-tensors.ts";
 
 /** What Hugging Face's loaders look for in the header. */
-const METADATA: ReadonlyMap<string, string> = new Map([["format", "pt"]]);
+const FORMAT = ["format", "pt"] as const;
 
 /**
  * @throws {MismatchError} MODEL_MISMATCH with every weight whose name is not known, or that is missing
@@ -55,11 +56,12 @@ export async function convertToSafetensors(options: ConvertOptions): Promise<Mod
     warnings: [...model.store.warnings, ...(isComplete ? [] : warnings)],
   };
   if (options.dryRun) return report;
+  const metadata = new Map([FORMAT, ...mergeRecord(model.store.metadata)]);
   const output = {
     weightsName: isFile ? undefined : "model.safetensors",
     tensors,
-    frame: (entries: readonly FrameEntry[]) => safetensorsFrame(entries, METADATA),
-    metadata: METADATA,
+    frame: (entries: readonly FrameEntry[]) => safetensorsFrame(entries, metadata),
+    metadata,
     texts: new Map(config === undefined ? [] : [["config.json", config]]),
   };
   const written = await writeAdapter(out, output, { overwrite, signal, onProgress, inputs: model.store.files });

@@ -12,6 +12,7 @@ import type { Value } from "../../graph/call.ts";
 import type { LinearLayer } from "../../graph/lora.ts";
 import type { WeightLookup } from "../bind-weights.ts";
 import type { EmbeddingDescription, LinearDescription } from "../description.ts";
+import { nodeName } from "./node-name.ts";
 
 /** A layer that an adapter may be put on. */
 export interface ModelLayer {
@@ -40,7 +41,10 @@ export class LayerBuilder {
   readonly #lookup: WeightLookup;
   readonly #adapt: AdaptLayer;
   readonly #stored = new Map<TensorData, Value>();
+  readonly #widened = new Map<TensorData, Value>();
   readonly #layers = new Map<string, ModelLayer>();
+  /** Module that a weight was first used by, by the weight's name. */
+  readonly #owners = new Map<string, string>();
 
   constructor(g: GraphBuilder, lookup: WeightLookup, adapt: AdaptLayer = (_, { base }) => base) {
     this.g = g;
@@ -55,16 +59,15 @@ export class LayerBuilder {
 
   /** A weight in f32. */
   weight(name: string): Value {
-    return this.g.cast(this.#tensor(name), "f32");
+    const tensor = this.#lookup(name);
+    const value = this.#widened.get(tensor) ?? this.g.cast(this.#tensor(name), "f32");
+    this.#widened.set(tensor, value);
+    return value;
   }
 
   /** Lists a linear layer. */
   declare({ module, kind, weight, inputs, outputs }: LinearDescription, block: number | undefined): ModelLayer {
-    const known = this.#layers.get(module);
-    if (known !== undefined) return known;
-    const layer = { module, weight: this.#lookup(weight).name, kind, inputs, outputs, output: module, block };
-    this.#layers.set(module, layer);
-    return layer;
+    return this.#list({ module, weight: this.#lookup(weight).name, kind, inputs, outputs, output: module, block });
   }
 
   /** Rows [n, in] → [n, out] */
@@ -76,7 +79,7 @@ export class LayerBuilder {
     const base = this.g.gemm(x, weight, {
       transposeRight: transposed,
       ...(bias !== undefined && { summand: bias }),
-      name: layer.output,
+      names: { node: nodeName(this.#pathOf(layer), "Gemm"), result: layer.output },
     });
     return this.#adapt(layer, { x, weight, transposed, base, ...(bias !== undefined && { bias }) });
   }
@@ -85,7 +88,7 @@ export class LayerBuilder {
   embedding({ module, weight, rows, width, scale }: EmbeddingDescription, indices: Value): Value {
     const { g } = this;
     const table = this.#tensor(weight);
-    const layer: ModelLayer = {
+    const layer = this.#list({
       module,
       weight: this.#lookup(weight).name,
       kind: "embedding",
@@ -93,12 +96,25 @@ export class LayerBuilder {
       outputs: width,
       output: module,
       block: undefined,
-    };
-    this.#layers.set(module, layer);
+    });
     // A cast of the rows that are picked, not of the table.
-    const base = g.cast(g.gather(table, indices, 0, layer.output), "f32");
+    const names = { node: nodeName(this.#pathOf(layer), "Gather"), result: layer.output };
+    const base = g.cast(g.gather(table, indices, 0, names), "f32");
     const y = g.reshape(this.#adapt(layer, { x: indices, weight: table, transposed: false, base }), [-1, width]);
     return scale === 1 ? y : g.mul(y, g.scalar(scale));
+  }
+
+  #list(layer: ModelLayer): ModelLayer {
+    const known = this.#layers.get(layer.module);
+    if (known !== undefined) return known;
+    this.#layers.set(layer.module, layer);
+    if (!this.#owners.has(layer.weight)) this.#owners.set(layer.weight, layer.module);
+    return layer;
+  }
+
+  /** As the checkpoint calls the layer; one that has its weight from another layer goes by its own path. */
+  #pathOf({ module, weight }: ModelLayer): string {
+    return this.#owners.get(weight) === module ? weight.replace(/\.weight$/, "") : module;
   }
 
   #tensor(name: string): Value {

@@ -21,12 +21,14 @@ export interface Positions {
 }
 
 /** Looked up where the positions have a limit and the frequencies do not depend on them, else computed. */
-export function buildRotation(g: GraphBuilder, rope: RopeDescription, positions: Positions): Rotation {
+export function buildRotation(g: GraphBuilder, rope: RopeDescription, positions: Positions, index: number): Rotation {
   const { scaling } = rope;
   const factor = scaling.kind === "yarn" || scaling.kind === "longrope" ? scaling.attentionFactor : 1;
   const { limit } = positions;
   const isFixed = scaling.kind !== "longrope" && (scaling.kind !== "dynamic" || (limit ?? 0) <= scaling.maxPositions);
-  if (limit !== undefined && isFixed) return lookUpRotation(g, rope, positions.ids, { limit, factor });
+  if (limit !== undefined && isFixed) {
+    return lookUpRotation(g, rope, positions.ids, { limit, factor, name: `rotation.${index}` });
+  }
   const numbers = g.cast(positions.ids, "f32");
   const angles = g.unsqueeze(g.mul(g.unsqueeze(numbers, [2]), frequencies(g, rope, numbers)), [2]);
   const multiplied = (value: Value) => (factor === 1 ? value : g.mul(value, g.scalar(factor)));
@@ -38,19 +40,23 @@ function lookUpRotation(
   g: GraphBuilder,
   rope: RopeDescription,
   ids: Value,
-  { limit, factor }: { readonly limit: number; readonly factor: number },
+  { limit, factor, name }: { readonly limit: number; readonly factor: number; readonly name: string },
 ): Rotation {
   const used = ropeFrequencies(rope, false);
-  const table = (f: (angle: number) => number): Value => {
+  const table = (part: "cos" | "sin"): Value => {
     const values = new Float32Array(limit * used.length);
     for (let at = 0; at < values.length; at++) {
       // The angle is f32 in PyTorch.
       const angle = Math.fround(Math.floor(at / used.length) * (used[at % used.length] ?? 0));
-      values[at] = factor * Math.fround(f(angle));
+      values[at] = factor * Math.fround(Math[part](angle));
     }
-    return g.unsqueeze(g.gather(g.table(values, [limit, used.length]), ids, 0), [2]);
+    const bytes = new Uint8Array(values.buffer);
+    const shape = [limit, used.length];
+    const source = { kind: "memory", bytes } as const;
+    const rows = g.initialiser({ name: `${name}.${part}`, dtype: "f32", shape, byteLength: bytes.length, source });
+    return g.unsqueeze(g.gather(rows, ids, 0), [2]);
   };
-  return { cos: table(Math.cos), sin: table(Math.sin) };
+  return { cos: table("cos"), sin: table("sin") };
 }
 
 /** [pairs], or [1, 1, pairs] where they depend on the largest position of the batch. */
