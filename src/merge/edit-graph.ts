@@ -8,6 +8,7 @@
 
 import { UnsupportedError } from "../core/errors.ts";
 import { quote } from "../core/text.ts";
+import { type BranchRemoval, removeBranches } from "../formats/onnx/branches/removal.ts";
 import { OnnxEditor } from "../formats/onnx/editor.ts";
 import type { OnnxConstant, OnnxModel, OnnxNode } from "../formats/onnx/model.ts";
 import type { OnnxParameter, OnnxParameters } from "../formats/onnx/parameters/parameters.ts";
@@ -28,7 +29,7 @@ interface Edited {
 }
 
 /** @throws {UnsupportedError} UNSUPPORTED_MODEL when a shared constant cannot be parted, or a tensor of its kind not edited */
-export function editGraph(plan: MergePlan, graph: OnnxParameters): EditedGraph {
+export function editGraph(plan: MergePlan, graph: OnnxParameters, removal: BranchRemoval | undefined): EditedGraph {
   const editor = new OnnxEditor(graph.model);
   const tensors = new Map<string, PlannedTensor>();
   const names = new FreeNames(graph.model);
@@ -48,6 +49,7 @@ export function editGraph(plan: MergePlan, graph: OnnxParameters): EditedGraph {
       for (const use of usesOf(parameters)) redirect(editor, use, parameters, name, graph);
     });
   }
+  if (removal !== undefined) removeBranches(editor, removal);
   return { editor, tensors };
 }
 
@@ -55,7 +57,7 @@ function editsByConstant(plan: MergePlan, { byName }: OnnxParameters): Map<OnnxC
   const edits = new Map<OnnxConstant, Edited[]>();
   for (const tensor of tensorsOf(plan)) {
     const parameter = byName.get(tensor.name);
-    if (parameter === undefined || tensor.action === "copy") continue;
+    if (parameter === undefined || tensor.action === "copy" || tensor.action === "remove") continue;
     const own = edits.get(parameter.constant) ?? [];
     edits.set(parameter.constant, own);
     const same = own.findIndex((other) => sameResult(other.tensor, tensor));

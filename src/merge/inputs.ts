@@ -4,6 +4,7 @@
 
 import type { ExpertOrder } from "../adapters/adapter.ts";
 import { describeArchitecture } from "../adapters/architecture/architecture.ts";
+import type { ResolvedAdapter } from "../adapters/edit.ts";
 import { openAdapter } from "../adapters/open-adapter.ts";
 import { resolveAdapter } from "../adapters/resolve/resolve.ts";
 import { UnsupportedError, UsageError } from "../core/errors.ts";
@@ -14,6 +15,7 @@ import { findFormat } from "../formats/registry.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
 import { takesDeltas } from "./combine/join-edits.ts";
 import { type ChosenMethod, chooseMethod, type MethodOptions, unusedParameters } from "./combine/options.ts";
+import { type Folding, planFolding } from "./fold.ts";
 import { type MergePlan, OUTPUT_DTYPES, type OutputDtype, planMerge } from "./plan.ts";
 import type { WeightedAdapter } from "./provenance.ts";
 
@@ -27,6 +29,8 @@ export interface InputOptions extends MethodOptions {
   readonly allowUnused?: boolean | undefined;
   /** Order of the stacked experts in `up`, where the adapter was not made by PEFT. */
   readonly expertOrder?: ExpertOrder | undefined;
+  /** Fold the LoRA branches that an ONNX graph carries into its layers; adapters are optional then. */
+  readonly fold?: boolean | undefined;
   /** Names that are settled by hand: module or parameter of an adapter → tensor of the base. */
   readonly map?: Readonly<Record<string, string>> | undefined;
 }
@@ -36,6 +40,8 @@ export interface Inputs {
   readonly adapters: readonly WeightedAdapter[];
   readonly method: ChosenMethod;
   readonly plan: MergePlan;
+  /** Branches of a graph that go into their layers. */
+  readonly folding: Folding | undefined;
   readonly warnings: readonly string[];
 }
 
@@ -45,11 +51,11 @@ export interface Inputs {
  * @throws {MismatchError} with every misfit of every adapter
  */
 export async function openInputs(options: InputOptions): Promise<Inputs> {
-  const { expertOrder, allowUnused = false, dtype = "keep" } = options;
+  const { expertOrder, allowUnused = false, dtype = "keep", fold = false } = options;
   if (!OUTPUT_DTYPES.includes(dtype)) {
     throw new UsageError(`expected dtype ${OUTPUT_DTYPES.join(", ")}, got ${String(dtype)}`);
   }
-  if (options.adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
+  if (options.adapters.length === 0 && !fold) throw new UsageError("expected at least one adapter, got none");
   const method = chooseMethod(options);
   const model = await openModel(options.base);
   assertMergeable(model, dtype);
@@ -59,18 +65,25 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
     adapters.push({ adapter: await openAdapter(path), weight });
   }
-  const resolved = [];
-  for (const { adapter, weight } of adapters) {
+  const resolved: ResolvedAdapter[] = [];
+  const resolve = async ({ adapter, weight }: WeightedAdapter) => {
     const ownWeight = takesDeltas(method) ? 1 : weight;
-    resolved.push(
-      await resolveAdapter(adapter, model, { weight: ownWeight, map, ...(expertOrder && { expertOrder }) }),
-    );
+    const settings = { weight: ownWeight, map, ...(expertOrder && { expertOrder }) };
+    resolved.push(await resolveAdapter(adapter, model, settings));
+  };
+  for (const one of adapters) await resolve(one);
+  const folding = planFolding(model, resolved, fold);
+  for (const adapter of folding?.own ?? []) {
+    const own = { adapter, weight: 1 };
+    adapters.push(own);
+    await resolve(own);
   }
   const plan = planMerge(model, describeArchitecture(model), resolved, {
     dtype,
     allowUnused,
     method,
     weights: adapters.map(({ weight }) => weight),
+    removed: removedNames(model, folding),
   });
   const warnings = [
     ...unusedParameters(options),
@@ -78,10 +91,18 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     ...model.store.warnings,
     ...adapters.flatMap(({ adapter }) => adapter.warnings),
     ...repeated(adapters),
+    ...(folding?.warnings ?? []),
     ...resolved.flatMap((one) => one.warnings),
     ...(allowUnused ? resolved.flatMap((one) => one.unmatched) : []),
   ];
-  return { model, adapters, method, plan, warnings };
+  return { model, adapters, method, plan, folding, warnings };
+}
+
+/** Names of the tensors that go with folded branches. */
+function removedNames({ graph }: Model, folding: Folding | undefined): Set<string> {
+  const gone = folding?.removal.constants;
+  if (graph === undefined || gone === undefined) return new Set();
+  return new Set([...graph.byName.values()].flatMap(({ name, constant }) => (gone.has(constant) ? [name] : [])));
 }
 
 function assertMergeable({ kind, path, graph }: Model, dtype: OutputDtype): void {
@@ -108,6 +129,8 @@ export function repeated(adapters: readonly WeightedAdapter[]): string[] {
   const seen = new Set<string>();
   return adapters.flatMap(({ adapter: { path, files } }) => {
     const identity = files.map(({ device, inode }) => `${device}:${inode}`).join();
+    // Those of a graph lie in its own file.
+    if (identity === "") return [];
     if (seen.has(identity)) return [`${escapeText(path)}: given twice, so its deltas count twice`];
     seen.add(identity);
     return [];

@@ -10,7 +10,7 @@ import { filesOf, type InputOptions, type Inputs, openInputs } from "./inputs.ts
 import { stageOnnx } from "./onnx-output.ts";
 import type { MergeOutput } from "./output.ts";
 import { openParts, type Part, removeParts, writePart } from "./parts.ts";
-import { tensorsOf } from "./plan.ts";
+import { type Action, tensorsOf } from "./plan.ts";
 import { PENDING_SHA256, provenance } from "./provenance.ts";
 import { countActions, type MergeReport, type MergeResult, planRows, summariseAdapter, sumStats } from "./report.ts";
 import { stageSafetensors } from "./safetensors-output.ts";
@@ -117,8 +117,11 @@ async function writeModel(inputs: Inputs, pool: MergePool, options: MergeOptions
   }
 }
 
+/** What makes another model even where no number changes. */
+const ALWAYS_CHANGES: ReadonlySet<Action> = new Set(["replace", "new", "remove"]);
+
 function assertChanged(stats: TensorStats, { plan }: Inputs, options: MergeOptions): void {
-  const replaced = tensorsOf(plan).some(({ action }) => action === "replace" || action === "new");
+  const replaced = tensorsOf(plan).some(({ action }) => ALWAYS_CHANGES.has(action));
   if (stats.changed > 0 || replaced || options.allowUnchanged) return;
   const lost =
     stats.lost === 0

@@ -32,7 +32,7 @@ export function stageOnnx(
   if (options.maxShardSize !== undefined) {
     throw new UsageError("a size of files is for safetensors: a graph keeps its data files", { subject: out });
   }
-  const { editor, tensors } = editGraph(inputs.plan, graph);
+  const { editor, tensors } = editGraph(inputs.plan, graph, inputs.folding?.removal);
   const name = basename(out);
   const layOutWith = (sha256: (path: string) => string) => {
     editor.setMetadata(PROVENANCE_KEY, provenance(sha256));

@@ -19,7 +19,7 @@ import { routeTiedEdits } from "./ties.ts";
 import { changedVocabulary, vocabularyProblems } from "./vocabulary.ts";
 
 /** What happens to a tensor; the words of the `--dry-run` table. */
-export const ACTIONS = ["copy", "cast", "merge", "replace", "untie", "new"] as const;
+export const ACTIONS = ["copy", "cast", "merge", "replace", "untie", "new", "remove"] as const;
 export type Action = (typeof ACTIONS)[number];
 
 export interface PlannedTensor {
@@ -64,6 +64,8 @@ export interface PlanOptions extends JoinOptions {
   readonly dtype: OutputDtype;
   /** Adapter tensors without a use are an error unless set. */
   readonly allowUnused: boolean;
+  /** Tensors that the output lacks: those of branches that a graph computes no more. */
+  readonly removed?: ReadonlySet<string>;
 }
 
 /**
@@ -91,7 +93,9 @@ export function planMerge(
 
   const planned = new Map<string, PlannedTensor>();
   for (const tensor of model.store.tensors.values()) {
-    planned.set(tensor.name, planTensor(tensor, tensor, edits.get(tensor.name) ?? [], options, problems));
+    const plannedTensor = planTensor(tensor, tensor, edits.get(tensor.name) ?? [], options, problems);
+    const isRemoved = options.removed?.has(tensor.name) === true;
+    planned.set(tensor.name, isRemoved ? { ...plannedTensor, action: "remove" } : plannedTensor);
   }
   const additions = new Map<string, PlannedTensor[]>();
   for (const [name, tensorEdits] of edits) {

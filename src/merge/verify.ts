@@ -68,13 +68,14 @@ export async function verifyTensors(
   options: RunOptions,
 ): Promise<VerifyReport> {
   const problems: string[] = [];
-  const jobs = tensors.flatMap((tensor) => checkJobs(tensor, merged.get(tensor.name), problems));
-  const planned = new Set(tensors.map((tensor) => tensor.name));
+  const staying = tensors.filter(({ action }) => action !== "remove");
+  const jobs = staying.flatMap((tensor) => checkJobs(tensor, merged.get(tensor.name), problems));
+  const planned = new Set(staying.map((tensor) => tensor.name));
   for (const name of merged.keys()) {
     if (!planned.has(name)) problems.push(`${quote(name)}: expected no such tensor, base and adapters give none`);
   }
   const results = new Map<string, VerifiedTensor>();
-  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
+  const total = staying.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
   let done = 0;
   await pool.run(jobs, ({ kind, job, result }) => {
     if (kind !== "verify" && kind !== "compare") return;

@@ -35,6 +35,7 @@ Examples:
   $ lora-tool merge ./llama ./adapter -o ./merged --dry-run
   $ lora-tool merge ./llama ./adapter -o ./merged --verify --json
   $ lora-tool merge model.onnx ./adapter -o merged.onnx
+  $ lora-tool merge with-branches.onnx --fold -o folded.onnx
 `;
 
 interface MergeFlags extends OutputOptions, MethodFlags {
@@ -49,6 +50,7 @@ interface MergeFlags extends OutputOptions, MethodFlags {
   readonly allowUnchanged?: true;
   readonly expertOrder?: NonNullable<MergeOptions["expertOrder"]>;
   readonly map?: NonNullable<MergeOptions["map"]>;
+  readonly fold?: true;
   readonly device: NonNullable<MergeOptions["device"]>;
   readonly engine: NonNullable<MergeOptions["engine"]>;
 }
@@ -59,7 +61,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .summary("base + adapters → inference-ready weights")
     .description("Adds adapters to a base: W' = W + Σ weight · scale · up · down, each result rounded once.")
     .argument("<base>", "HF folder, .safetensors file, model.safetensors.index.json or .onnx graph")
-    .argument("<adapter[=weight]...>", "PEFT folder or .safetensors file; its delta times the weight");
+    .argument("[adapter[=weight]...]", "PEFT folder or .safetensors file; its delta times the weight");
   addMethodOptions(addOutputOptions(command))
     .option("--rank <r>", "what svd cuts to (default: the highest rank of the adapters)", parseCount)
     .addOption(
@@ -76,6 +78,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .option("--allow-unchanged", "let a merge that changes nothing pass")
     .addOption(expertOrderOption())
     .addOption(mapOption())
+    .option("--fold", "fold the LoRA branches that an ONNX graph carries; adapters are optional then")
     .addOption(deviceOption())
     .addOption(engineOption())
     .addHelpText("after", `${methodHelp()}${EXAMPLES}`)

@@ -34,6 +34,7 @@ interface VerifyFlags extends CommonOptions, MethodFlags {
   readonly allowUnused?: true;
   readonly expertOrder?: "rank-major" | "expert-major";
   readonly map?: Readonly<Record<string, string>>;
+  readonly fold?: true;
   readonly device: DeviceName;
 }
 
@@ -51,11 +52,13 @@ export function addVerifyCommand(program: Command, io: Io): void {
     .option("--allow-unused", "let adapter modules that the base does not have go unused")
     .addOption(expertOrderOption())
     .addOption(mapOption())
+    .option("--fold", "the LoRA branches of an ONNX graph were folded, too")
     .addOption(deviceOption())
     .addHelpText("after", EXAMPLES)
     .action(async (base: string, paths: readonly string[], flags: VerifyFlags) => {
       const merged = paths.at(-1);
-      if (merged === undefined || paths.length < 2) throw new UsageError("expected <base> <adapter>... <merged>");
+      if (merged === undefined || (paths.length < 2 && flags.fold === undefined))
+        throw new UsageError("expected <base> <adapter>... <merged>");
       const { describeFailures, verify } = await import("../../merge/verify.ts");
       const { json, quiet, ...options } = flags;
       const bar = createProgressBar(io, quiet === true || json === true);

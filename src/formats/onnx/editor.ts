@@ -32,6 +32,7 @@ export class OnnxEditor {
   readonly #added = new Map<string, AddedInitialiser>();
   readonly #removed = new Set<Span>();
   readonly #inputs = new Map<OnnxNode, Map<number, string>>();
+  readonly #outputs = new Map<OnnxNode, Map<number, string>>();
   readonly #metadata = new Map<string, string>();
   #externalBytes = Number.POSITIVE_INFINITY;
 
@@ -82,6 +83,13 @@ export class OnnxEditor {
     if (index < 0 || index >= node.inputs.length) throw this.#unsupported(node.name, `has no input ${index}`);
     const inputs = this.#inputs.get(node) ?? new Map<number, string>();
     this.#inputs.set(node, inputs.set(index, name));
+  }
+
+  /** Gives a node's result another name; whoever reads it is the caller's business. */
+  setOutput(node: OnnxNode, index: number, name: string): void {
+    if (index < 0 || index >= node.outputs.length) throw this.#unsupported(node.name, `has no output ${index}`);
+    const outputs = this.#outputs.get(node) ?? new Map<number, string>();
+    this.#outputs.set(node, outputs.set(index, name));
   }
 
   /** Sets an entry of the model's `metadata_props`. */
@@ -140,7 +148,12 @@ export class OnnxEditor {
     return planLayout(this.model, modelName, {
       tensors: new Map([...tensors].filter(([key]) => !this.#isRemoved(key))),
       added: [...this.#added.values()],
-      splices: [...this.#removals(), ...this.#inputSplices(), ...metadataSplices(this.model, this.#metadata)],
+      splices: [
+        ...this.#removals(),
+        ...renameValues(this.model, this.#inputs, NODE.input),
+        ...renameValues(this.model, this.#outputs, NODE.output),
+        ...metadataSplices(this.model, this.#metadata),
+      ],
       // A model that keeps its weights outside gets its new ones there, too.
       externalBytes: this.model.dataFiles.size > 0 ? Math.min(externalBytes, MIN_EXTERNAL_BYTES) : externalBytes,
       movesInline: externalBytes,
@@ -163,22 +176,6 @@ export class OnnxEditor {
     }));
   }
 
-  #inputSplices(): Splice[] {
-    if (this.#inputs.size === 0) return [];
-    return withWire(this.model, (wire) =>
-      [...this.#inputs].flatMap(([{ span }, inputs]) => {
-        const fields = [...wire.fields([span])].filter(({ tag }) => tag === NODE.input);
-        return fields.flatMap(({ tagStart, end }, index) => {
-          const name = inputs.get(index);
-          if (name === undefined) return [];
-          const text = encodeText(name);
-          const content = [bytesPiece(messageHeader(NODE.input >>> 3, text.length)), bytesPiece(text)];
-          return [{ within: span, start: tagStart, end, content }];
-        });
-      }),
-    );
-  }
-
   #constant(key: string): OnnxConstant {
     const constant = this.model.constants.get(key);
     if (constant !== undefined) return constant;
@@ -188,6 +185,27 @@ export class OnnxEditor {
   #unsupported(subject: string, problem: string): UnsupportedError {
     return new UnsupportedError("UNSUPPORTED_MODEL", problem, { file: this.model.path, subject });
   }
+}
+
+/** Other names for inputs or outputs of nodes, by their position. */
+function renameValues(
+  model: OnnxModel,
+  names: ReadonlyMap<OnnxNode, ReadonlyMap<number, string>>,
+  tag: number,
+): Splice[] {
+  if (names.size === 0) return [];
+  return withWire(model, (wire) =>
+    [...names].flatMap(([{ span }, byPosition]) => {
+      const fields = [...wire.fields([span])].filter((field) => field.tag === tag);
+      return fields.flatMap(({ tagStart, end }, position) => {
+        const name = byPosition.get(position);
+        if (name === undefined) return [];
+        const text = encodeText(name);
+        const content = [bytesPiece(messageHeader(tag >>> 3, text.length)), bytesPiece(text)];
+        return [{ within: span, start: tagStart, end, content }];
+      });
+    }),
+  );
 }
 
 function modelBytes({ files }: OnnxLayout): number {

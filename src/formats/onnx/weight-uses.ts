@@ -133,8 +133,8 @@ const TRANSPOSED: Readonly<Record<WeightAxes, WeightAxes>> = {
   unknown: "unknown",
 };
 
-/** Axes of a weight as the node sees it. */
-function axesAt(wire: WireReader, node: OnnxNode, input: number): WeightAxes {
+/** Axes of a weight as the node sees it at one of its inputs. */
+export function axesAt(wire: WireReader, node: OnnxNode, input: number): WeightAxes {
   switch (node.opType) {
     case "MatMul":
       return PRODUCT_AXES[input] ?? "unknown";
@@ -158,7 +158,7 @@ function axesAt(wire: WireReader, node: OnnxNode, input: number): WeightAxes {
 const PRODUCT_AXES: readonly WeightAxes[] = ["out-in", "in-out"];
 
 /** An integer attribute; 0, its default in every operator here, where it is not stated. */
-function readInt(wire: WireReader, node: OnnxNode, name: string): bigint {
+export function readInt(wire: WireReader, node: OnnxNode, name: string): bigint {
   const attribute = node.attributes.find((one) => one.name === name);
   const value = attribute === undefined ? undefined : readAttribute(wire, attribute);
   return value?.kind === "int" ? value.value : 0n;

@@ -43,14 +43,16 @@ export interface OnnxParameters {
 interface NamedUse {
   readonly use: WeightUse;
   readonly name: string | undefined;
+  /** The name is the value's, not only that of the node. */
+  readonly isOwn: boolean;
   readonly keepsName: boolean;
   readonly isFolded: boolean;
 }
 
 export function findParameters(model: OnnxModel): OnnxParameters {
   const named = nameJoinedProjections(nameUses(model));
-  const ambiguous = ambiguousNames(named);
-  const groups = new Map([...named].map(([constant, uses]) => [constant, groupByName(uses, ambiguous)]));
+  const owners = ownersOf(named);
+  const groups = new Map([...named].map(([constant, uses]) => [constant, groupByName(constant, uses, owners)]));
   const taken = new Set([...groups.values()].flatMap((group) => [...group.keys()]));
   const byName = new Map<string, OnnxParameter>();
   for (const [constant, uses] of named) {
@@ -108,7 +110,7 @@ function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean): NamedU
   const isOwn = own !== undefined && (place === undefined || traced === undefined || isWithin(own, module));
   const keepsName = stored !== undefined && !isBuilderName(stored);
   const isFolded = isBatchNorm || (isConvolution(node.opType) && !keepsName);
-  return { use, name: isOwn ? own : traced, keepsName, isFolded };
+  return { use, name: isOwn ? own : traced, isOwn, keepsName, isFolded };
 }
 
 /** The module's path and what the node takes the constant for. */
@@ -128,25 +130,34 @@ function isWithin(parameter: string, module: string): boolean {
   return `.${own}.`.includes(`.${module}.`) || `.${module}`.endsWith(`.${own}`);
 }
 
-/** Names that would stand for several constants. */
-function ambiguousNames(named: ReadonlyMap<OnnxConstant, readonly NamedUse[]>): Set<string> {
-  const owners = new Map<string, OnnxConstant>();
-  const ambiguous = new Set<string>();
+/** What a name stands for: the only constant that has it, or the only one that has it as its own; `undefined` for others. */
+function ownersOf(named: ReadonlyMap<OnnxConstant, readonly NamedUse[]>): Map<string, OnnxConstant | undefined> {
+  const claims = new Map<string, { all: Set<OnnxConstant>; own: Set<OnnxConstant> }>();
   for (const [constant, uses] of named) {
-    for (const { name } of uses) {
+    for (const { name, isOwn } of uses) {
       if (name === undefined) continue;
-      const owner = owners.get(name);
-      if (owner !== undefined && owner !== constant) ambiguous.add(name);
-      owners.set(name, constant);
+      const claim = claims.get(name) ?? { all: new Set(), own: new Set() };
+      claims.set(name, claim);
+      claim.all.add(constant);
+      if (isOwn) claim.own.add(constant);
     }
   }
-  return ambiguous;
+  return new Map(
+    [...claims].map(([name, { all, own }]) => {
+      const [owner, ...others] = own.size > 0 ? own : all;
+      return [name, others.length === 0 ? owner : undefined];
+    }),
+  );
 }
 
-function groupByName(uses: readonly NamedUse[], ambiguous: ReadonlySet<string>): Map<string, NamedUse[]> {
+function groupByName(
+  constant: OnnxConstant,
+  uses: readonly NamedUse[],
+  owners: ReadonlyMap<string, OnnxConstant | undefined>,
+): Map<string, NamedUse[]> {
   const groups = new Map<string, NamedUse[]>();
   for (const one of uses) {
-    if (one.name === undefined || ambiguous.has(one.name)) continue;
+    if (one.name === undefined || owners.get(one.name) !== constant) continue;
     groups.set(one.name, [...(groups.get(one.name) ?? []), one]);
   }
   return groups;
