@@ -38,6 +38,12 @@ export const MAX_PROTOBUF_DEPTH = 100;
 /** Messages of an ONNX file (nodes, attributes, tensors, types …), each some 300 bytes in memory. Real: 400,000. */
 export const MAX_ONNX_MESSAGES = 3_000_000;
 
+/** Nodes of an ONNX model after each call of a function of its own became the function's body. Real: 20,000. */
+export const MAX_ONNX_INLINED_NODES = 200_000;
+
+/** Functions of an ONNX model that call one another. Real: 6. */
+export const MAX_ONNX_CALL_DEPTH = 64;
+
 /** All texts of an ONNX file: names, metadata, attributes. Real: 10 MB (a vocabulary in an attribute). */
 export const MAX_ONNX_TEXT_BYTES = 256 * 1024 * 1024;
 

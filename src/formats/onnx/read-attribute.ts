@@ -66,6 +66,13 @@ export function readAttribute(wire: WireReader, attribute: OnnxAttribute): Plain
   );
 }
 
+/** The attribute of the function around it that it takes its value from; `undefined` where it has a value of its own. */
+export function readAttributeReference(wire: WireReader, { span }: OnnxAttribute): string | undefined {
+  let reference = "";
+  for (const field of wire.fields([span])) if (field.tag === ATTRIBUTE.refName) reference = wire.text(field);
+  return reference === "" ? undefined : reference;
+}
+
 /** Attributes travel with their node, wherever that is written: they do not refer to the file, unlike initialisers. */
 export function inMemory(data: TensorData): TensorData {
   if (data.source.kind === "memory") return data;

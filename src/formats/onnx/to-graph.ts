@@ -2,31 +2,25 @@
  * An opened ONNX file → a graph for computing: attribute values, types and small constants are read, weights stay where
  * they are.
  *
- * An initialiser that is also an input (its default, or any initialiser before IR 4) becomes a constant. Refused: what a
- * `Graph` cannot hold (functions, sparse initialisers, values that are no tensors), and nodes that use a value before it
- * is defined, which the IR forbids and which is the only way to write a cycle.
+ * An initialiser that is also an input (its default, or any initialiser before IR 4) becomes a constant, a call of a
+ * function of the model its body. Refused: what a `Graph` cannot hold (sparse initialisers, values that are no tensors),
+ * and nodes that use a value before it is defined, which the IR forbids and which is the only way to write a cycle.
  */
 
 import type { Dtype } from "../../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
+import { type Frame, FunctionCalls, MAIN } from "./function-calls.ts";
 import type { Attribute, Graph, GraphBody, GraphNode } from "./graph.ts";
 import { withWire } from "./lazy.ts";
-import type { OnnxGraph, OnnxModel, OnnxNode } from "./model.ts";
-import { inMemory, readAttribute, readValueInfo } from "./read-attribute.ts";
+import type { OnnxGraph, OnnxModel, OnnxNode, OnnxValue } from "./model.ts";
+import { inMemory, readAttribute, readAttributeReference, readValueInfo } from "./read-attribute.ts";
 import type { WireReader } from "./wire-reader.ts";
 
 /** @throws {UnsupportedError | FormatError} UNSUPPORTED_MODEL, INVALID_MODEL, DUPLICATE_KEY */
 export function toGraph(model: OnnxModel): Graph {
-  const [first] = model.functions;
-  if (first !== undefined) {
-    throw new UnsupportedError("UNSUPPORTED_MODEL", "the model defines functions of its own", {
-      file: model.path,
-      subject: first.name,
-      hint: "inline them: onnx.inliner.inline_local_functions",
-    });
-  }
-  const body = withWire(model, (wire) => toBody(wire, model.graph, undefined));
-  return { ...body, irVersion: neededIrVersion(body), opsetImports: model.opsetImports };
+  const calls = new FunctionCalls(model);
+  const body = withWire(model, (wire) => new BodyReader(wire, calls).body(model.graph, undefined, MAIN));
+  return { ...body, irVersion: neededIrVersion(body), opsetImports: calls.opsetImports };
 }
 
 /** 10, or the version that brought the youngest element type of the graph; engines refuse versions that they do not know. */
@@ -59,42 +53,76 @@ interface Scope {
   readonly outer: Scope | undefined;
 }
 
-function toBody(wire: WireReader, graph: OnnxGraph, outer: Scope | undefined): GraphBody {
-  const [sparse] = graph.sparseInitialisers.keys();
-  if (sparse !== undefined) {
-    throw new UnsupportedError("UNSUPPORTED_MODEL", "a sparse initialiser", { file: wire.path, subject: sparse });
-  }
-  const initialisers = new Map(
-    [...graph.initialisers].map(([name, { data }]) => [name, data.byteLength <= SMALL_BYTES ? inMemory(data) : data]),
-  );
-  const inputs = graph.inputs.filter(({ name }) => !initialisers.has(name)).map((value) => readValueInfo(wire, value));
-  const names = new Set([...initialisers.keys(), ...inputs.map(({ name }) => name)]);
-  const scope = { names, outer };
-  const nodes: GraphNode[] = [];
-  for (const node of graph.nodes) {
-    for (const input of node.inputs) if (input !== "") assertDefined(wire, scope, input);
-    nodes.push(toNode(wire, node, scope));
-    for (const output of node.outputs) if (output !== "") names.add(output);
-  }
-  for (const { name } of graph.outputs) assertDefined(wire, scope, name);
-  const outputs = graph.outputs.map((value) => readValueInfo(wire, value));
-  return { name: graph.name, nodes, initialisers, inputs, outputs };
-}
+class BodyReader {
+  readonly #wire: WireReader;
+  readonly #calls: FunctionCalls;
 
-function toNode(wire: WireReader, node: OnnxNode, scope: Scope): GraphNode {
-  const attributes = new Map<string, Attribute>();
-  for (const attribute of node.attributes) {
-    const details = { file: wire.path, subject: attribute.name };
-    if (attributes.has(attribute.name))
-      throw new FormatError("DUPLICATE_KEY", "an attribute stands twice in a node", details);
-    const [graph] = attribute.graphs;
-    const plain = readAttribute(wire, attribute);
-    if (plain !== undefined) attributes.set(attribute.name, plain);
-    else if (graph !== undefined) attributes.set(attribute.name, { kind: "graph", value: toBody(wire, graph, scope) });
-    else throw new FormatError("INVALID_MODEL", "an attribute of type graph without one", details);
+  constructor(wire: WireReader, calls: FunctionCalls) {
+    this.#wire = wire;
+    this.#calls = calls;
   }
-  const { name, opType, domain, inputs, outputs } = node;
-  return { name, opType, domain, inputs, outputs, attributes };
+
+  body(graph: OnnxGraph, outer: Scope | undefined, frame: Frame): GraphBody {
+    const wire = this.#wire;
+    const [sparse] = graph.sparseInitialisers.keys();
+    if (sparse !== undefined) {
+      throw new UnsupportedError("UNSUPPORTED_MODEL", "a sparse initialiser", { file: wire.path, subject: sparse });
+    }
+    const initialisers = new Map(
+      [...graph.initialisers].map(([name, { data }]) => [
+        frame.rename(name),
+        data.byteLength <= SMALL_BYTES ? inMemory(data) : data,
+      ]),
+    );
+    const values = (list: readonly OnnxValue[]) =>
+      list.map((value) => ({ ...readValueInfo(wire, value), name: frame.rename(value.name) }));
+    const inputs = values(graph.inputs.filter(({ name }) => !graph.initialisers.has(name)));
+    const scope = { names: new Set([...initialisers.keys(), ...inputs.map(({ name }) => name)]), outer };
+    const nodes = this.#nodes(graph.nodes, scope, frame);
+    const outputs = values(graph.outputs);
+    for (const { name } of outputs) assertDefined(wire, scope, name);
+    return { name: graph.name, nodes, initialisers, inputs, outputs };
+  }
+
+  #nodes(list: readonly OnnxNode[], scope: Scope, frame: Frame): GraphNode[] {
+    return list.flatMap((one) => {
+      const node = this.#node(one, scope, frame);
+      for (const input of node.inputs) if (input !== "") assertDefined(this.#wire, scope, input);
+      const call = this.#calls.enter(this.#wire, one, node, frame);
+      if (call === undefined) {
+        for (const output of node.outputs) if (output !== "") scope.names.add(output);
+        return node;
+      }
+      const nodes = this.#nodes(call.nodes, scope, call.frame);
+      for (const { outputs } of call.copies) for (const output of outputs) scope.names.add(output);
+      return [...nodes, ...call.copies];
+    });
+  }
+
+  #node(node: OnnxNode, scope: Scope, frame: Frame): GraphNode {
+    const attributes = new Map<string, Attribute>();
+    for (const attribute of node.attributes) {
+      const details = { file: this.#wire.path, subject: attribute.name };
+      if (attributes.has(attribute.name))
+        throw new FormatError("DUPLICATE_KEY", "an attribute stands twice in a node", details);
+      const [graph] = attribute.graphs;
+      const reference = frame.attributes && readAttributeReference(this.#wire, attribute);
+      if (reference !== undefined) {
+        const given = frame.attributes?.get(reference);
+        if (given !== undefined) attributes.set(attribute.name, given);
+        continue;
+      }
+      const plain = readAttribute(this.#wire, attribute);
+      if (plain !== undefined) attributes.set(attribute.name, plain);
+      else if (graph !== undefined)
+        attributes.set(attribute.name, { kind: "graph", value: this.body(graph, scope, frame) });
+      else throw new FormatError("INVALID_MODEL", "an attribute of type graph without one", details);
+    }
+    const { name, opType, domain } = node;
+    const renamed = (names: readonly string[]) => names.map((one) => (one === "" ? "" : frame.rename(one)));
+    const label = name === "" ? "" : frame.label(name);
+    return { name: label, opType, domain, inputs: renamed(node.inputs), outputs: renamed(node.outputs), attributes };
+  }
 }
 
 function assertDefined(wire: WireReader, scope: Scope, name: string): void {

@@ -169,7 +169,6 @@ describe("toGraph", () => {
   });
 
   test.each<[string, ModelParts, string]>([
-    ["functions", { model: [sub(25, sub(1, "f"), sub(9, int(2, 1)))] }, "UNSUPPORTED_MODEL"],
     [
       "a sparse initialiser",
       {
