@@ -98,7 +98,8 @@ export async function fillFileInPieces(
   }
 }
 
-function withFileToWrite(path: string, use: (fd: number) => void): void {
+/** Runs `use` on a file that a stage has created, open for positional writes. */
+export function withFileToWrite(path: string, use: (fd: number) => void): void {
   const fd = openForWriteSync(path);
   try {
     use(fd);

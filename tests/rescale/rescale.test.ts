@@ -219,7 +219,7 @@ describe("with folding", () => {
     expect(modules.map(({ exact }) => exact)).toEqual([false]);
     // 1.5 · 129/128 = 387/256 lies between 386/256 and 388/256; the even one is 388/256.
     expect(value(up(Q), out).numbers).toEqual([1.5, 388 / 256, 0, -3]);
-    expect(result).toMatchObject({ elements: 4, rounded: 1, largestError: 1 / 387 });
+    expect(result).toMatchObject({ elements: 4, rounded: 1, largestError: expect.closeTo(1 / 387, 8) });
   });
 
   test("a product that overflows its dtype is an error", async () => {

@@ -2,10 +2,11 @@
  * Multiplies stored numbers by a factor in double precision and rounds each once, to nearest even, to the dtype that it
  * has; says how many the rounding changed and by how much.
  *
- * Dtypes of 8 and 16 bits go through a table of their products, filled as codes turn up.
+ * f32, bf16 and f16 by the kernels in WebAssembly; dtypes of 8 bits by a table of their products.
  */
 
 import { decodeElement, encodeElement } from "../../core/cast/float-codec.ts";
+import type { Kernels } from "../../core/cast/kernels.ts";
 import { type FloatDtype, floatBytes } from "../../core/dtype.ts";
 
 export interface Rounding {
@@ -21,9 +22,11 @@ export interface Rounding {
 /** Multiplies whole elements in place, little-endian; the bytes start at a multiple of 8 of their buffer. */
 export type Multiply = (bytes: Uint8Array) => Rounding;
 
-/** A function that multiplies numbers of one dtype by one factor. */
-export function multiplier(dtype: FloatDtype, factor: number): Multiply {
-  if (dtype === "f32") return (bytes) => multiplyF32(bytes, factor);
+/** A function that multiplies numbers of one dtype by one factor; fastest on bytes in the kernels' own memory. */
+export function multiplier(dtype: FloatDtype, factor: number, kernels: Kernels): Multiply {
+  if (dtype === "f32" || dtype === "bf16" || dtype === "f16") {
+    return (bytes) => ({ elements: bytes.byteLength / floatBytes(dtype), ...kernels.multiply(dtype, bytes, factor) });
+  }
   if (dtype === "f64") return (bytes) => multiplyF64(bytes, factor);
   return throughTable(dtype, factor);
 }
@@ -37,22 +40,6 @@ export function addRounding(a: Rounding, b: Rounding): Rounding {
     largestError: Math.max(a.largestError, b.largestError),
     nonFinite: a.nonFinite + b.nonFinite,
   };
-}
-
-function multiplyF32(bytes: Uint8Array, factor: number): Rounding {
-  const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  let [rounded, largestError, nonFinite] = [0, 0, 0];
-  for (let index = 0; index < values.length; index++) {
-    const product = factor * (values[index] ?? 0);
-    const result = Math.fround(product);
-    values[index] = result;
-    if (!Number.isFinite(result)) nonFinite++;
-    else if (result !== product) {
-      rounded++;
-      largestError = Math.max(largestError, Math.abs((result - product) / product));
-    }
-  }
-  return { elements: values.length, rounded, largestError, nonFinite };
 }
 
 function multiplyF64(bytes: Uint8Array, factor: number): Rounding {
@@ -87,41 +74,27 @@ function highHalf(value: number): number {
   return scaled - (scaled - value);
 }
 
-function throughTable(dtype: Exclude<FloatDtype, "f32" | "f64">, factor: number): Multiply {
-  const width = floatBytes(dtype);
-  const codes = 2 ** (8 * width);
-  const ArrayType = width === 1 ? Uint8Array : Uint16Array;
-  const table = new ArrayType(codes);
-  /** Relative error of each product; -1: not known yet, NaN: not finite. */
-  const errors = new Float64Array(codes).fill(-1);
-  const element = new ArrayType(1);
-  const elementBytes = new Uint8Array(element.buffer);
-  const fill = (code: number): number => {
-    element[0] = code;
-    const product = factor * decodeElement(dtype, elementBytes, 0);
-    encodeElement(dtype, product, elementBytes, 0);
-    table[code] = element[0] ?? 0;
-    const result = decodeElement(dtype, elementBytes, 0);
+/** One byte: all products at once. */
+function throughTable(dtype: "f8_e4m3fn" | "f8_e5m2", factor: number): Multiply {
+  const codes = Array.from({ length: 256 }, (_, code) => {
+    const bytes = Uint8Array.of(code);
+    const product = factor * decodeElement(dtype, bytes, 0);
+    encodeElement(dtype, product, bytes, 0);
+    const result = decodeElement(dtype, bytes, 0);
     const error = result === product ? 0 : Math.abs((result - product) / product);
-    errors[code] = Number.isFinite(result) ? error : Number.NaN;
-    return errors[code];
-  };
+    return { code: bytes[0] ?? 0, error, finite: Number.isFinite(result) };
+  });
   return (bytes) => {
-    const { buffer, byteOffset, length } = bytes;
-    const values = width === 1 ? bytes : new Uint16Array(buffer, byteOffset, length / 2);
     let [rounded, largestError, nonFinite] = [0, 0, 0];
-    for (let index = 0; index < values.length; index++) {
-      const code = values[index] ?? 0;
-      let error = errors[code] ?? 0;
-      if (error < 0) error = fill(code);
-      values[index] = table[code] ?? 0;
-      if (error === 0) continue;
-      if (Number.isNaN(error)) nonFinite++;
-      else {
+    for (const [index, value] of bytes.entries()) {
+      const { code = 0, error = 0, finite = true } = codes[value] ?? {};
+      bytes[index] = code;
+      if (!finite) nonFinite++;
+      else if (error > 0) {
         rounded++;
-        if (error > largestError) largestError = error;
+        largestError = Math.max(largestError, error);
       }
     }
-    return { elements: values.length, rounded, largestError, nonFinite };
+    return { elements: bytes.length, rounded, largestError, nonFinite };
   };
 }

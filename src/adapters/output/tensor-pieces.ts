@@ -24,8 +24,9 @@ export class TensorPieces {
   /** What became of the tensors that were multiplied, by name; complete once all pieces have been taken. */
   readonly roundings: Map<string, Rounding> = new Map();
   readonly #multipliers = new Map<string, Multiply>();
-  readonly #piece = new Uint8Array(PIECE_BYTES);
-  #kernels: Kernels | undefined;
+  readonly #kernels: Kernels = createKernels({ bytes: PIECE_BYTES });
+  /** In the memory of the kernels, which work fastest there. */
+  readonly #piece = this.#kernels.allocate(PIECE_BYTES);
 
   /**
    * All bytes, in order. The pieces share memory.
@@ -90,7 +91,6 @@ export class TensorPieces {
     if (dtype === "f64") return narrowProducts(new Float64Array(stored.buffer, 0, stored.byteLength / 8), factor);
     const count = (stored.byteLength * 8) / DTYPE_BITS[dtype];
     const widened = new Float32Array(count);
-    this.#kernels ??= createKernels();
     this.#kernels.widen(dtype, stored, widened);
     const bytes = new Uint8Array(widened.buffer);
     this.#multiply(tensor, "f32", factor, bytes);
@@ -116,7 +116,7 @@ export class TensorPieces {
     const known = this.#multipliers.get(key);
     if (known !== undefined) return known;
     if (this.#multipliers.size >= MAX_MULTIPLIERS) this.#multipliers.clear();
-    const made = multiplier(dtype, factor);
+    const made = multiplier(dtype, factor, this.#kernels);
     this.#multipliers.set(key, made);
     return made;
   }

@@ -1,13 +1,33 @@
 /**
- * Fills a staged file with a header and the tensors behind it, one after the other.
+ * Fills a staged file with a header and the tensors behind it: small files one tensor after the other, large ones by worker
+ * threads, each at its offsets. The bytes are the same.
  */
 
 import type { RunOptions } from "../../core/progress.ts";
+import { WorkerPool, workerCount } from "../../engine/worker-pool.ts";
 import type { WeightsFrame } from "../../formats/weights-frame.ts";
-import { fillFileInPieces } from "../../formats/write-file.ts";
+import { fillFileInPieces, withFileToWrite, writeAllSync } from "../../formats/write-file.ts";
 import type { Rounding } from "./multiply.ts";
 import { type OutputTensor, outputBytes } from "./output-tensor.ts";
 import { TensorPieces } from "./tensor-pieces.ts";
+
+/** Below it, threads take longer to start than the work takes. */
+const PARALLEL_BYTES = 64 * 1024 * 1024;
+/** Of one job: a few of the tensors of a layer. */
+const JOB_BYTES = 8 * 1024 * 1024;
+
+interface PlacedTensor {
+  readonly tensor: OutputTensor;
+  /** From the start of the file, in bytes. */
+  readonly offset: number;
+}
+
+/** Some tensors, to be written by a thread. */
+export interface FillJob {
+  readonly kind: "fill";
+  readonly path: string;
+  readonly entries: readonly PlacedTensor[];
+}
 
 /**
  * @param path a file that a stage has created
@@ -20,8 +40,10 @@ export async function writeWeights(
   path: string,
   frame: WeightsFrame,
   tensors: readonly OutputTensor[],
-  { signal, onProgress }: RunOptions,
+  options: RunOptions,
 ): Promise<ReadonlyMap<string, Rounding>> {
+  if (frame.size >= PARALLEL_BYTES) return writeInThreads(path, frame, tensors, options);
+  const { signal, onProgress } = options;
   const pieces = new TensorPieces();
   const counted = function* () {
     let done = 0;
@@ -45,11 +67,70 @@ function* filePieces(
   for (const [index, tensor] of tensors.entries()) {
     const offset = offsets[index] ?? position;
     const gap = new Uint8Array(offset - position);
-    const own = before[index] ?? new Uint8Array();
-    gap.set(own, gap.length - own.length);
+    const lead = before[index] ?? new Uint8Array();
+    gap.set(lead, gap.length - lead.length);
     if (gap.length > 0) yield gap;
     yield* pieces.of(tensor);
     position = offset + outputBytes(tensor);
   }
   if (size > position) yield new Uint8Array(size - position);
+}
+
+async function writeInThreads(
+  path: string,
+  { header, offsets, before = [], size }: WeightsFrame,
+  tensors: readonly OutputTensor[],
+  { signal, onProgress }: RunOptions,
+): Promise<ReadonlyMap<string, Rounding>> {
+  const all = tensors.map((tensor, index) => ({ tensor, offset: offsets[index] ?? 0 }));
+  // Numbers in memory would be copied to the threads, with all of the buffers that they lie in.
+  const inMemory = all.filter(({ tensor }) => tensor.blocks.some(({ view }) => view.tensor.source.kind === "memory"));
+  const pieces = new TensorPieces();
+  withFileToWrite(path, (file) => {
+    writeAllSync(file, new Uint8Array(1), size - 1, path);
+    writeAllSync(file, header, 0, path);
+    for (const [index, lead] of before.entries()) writeAllSync(file, lead, (offsets[index] ?? 0) - lead.length, path);
+    for (const { tensor, offset } of inMemory) {
+      let position = offset;
+      for (const piece of pieces.of(tensor)) {
+        writeAllSync(file, piece, position, path);
+        position += piece.byteLength;
+      }
+    }
+  });
+  const onDisk = all.filter((entry) => !inMemory.includes(entry));
+  const roundings = new Map(pieces.roundings);
+  const pool = new WorkerPool<FillJob, { readonly fill: ReadonlyMap<string, Rounding> }>({
+    module: new URL("./fill-worker.js", import.meta.url),
+    count: workerCount({ device: "cpu" }),
+    settings: {},
+    signal,
+  });
+  let done = 0;
+  try {
+    await pool.run(jobsOf(path, onDisk), ({ job, result }) => {
+      for (const [name, rounding] of result) roundings.set(name, rounding);
+      done += job.entries.reduce((sum, { tensor }) => sum + outputBytes(tensor), 0);
+      onProgress?.({ phase: "write", done, total: size, unit: "bytes" });
+    });
+  } finally {
+    await pool.close();
+  }
+  return roundings;
+}
+
+/** Neighbours together, so that each thread writes where it has written. */
+function jobsOf(path: string, entries: readonly PlacedTensor[]): FillJob[] {
+  const jobs: FillJob[] = [];
+  let current: PlacedTensor[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    current.push(entry);
+    bytes += outputBytes(entry.tensor);
+    if (bytes < JOB_BYTES) continue;
+    jobs.push({ kind: "fill", path, entries: current });
+    current = [];
+    bytes = 0;
+  }
+  return current.length === 0 ? jobs : [...jobs, { kind: "fill", path, entries: current }];
 }

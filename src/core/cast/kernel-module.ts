@@ -17,7 +17,11 @@ export type CountName = `count${Exclude<CastDtype, "F64">}` | "countF32";
 
 export type KernelExports = Readonly<Record<WidenName | NarrowName | CountName, Kernel>> & {
   readonly countNonFinite: (address: number, count: number) => number;
-};
+} & Readonly<Record<MultiplyName, MultiplyKernel>>;
+
+/** Source, target, count, factor, where the results go. */
+type MultiplyKernel = (source: number, target: number, count: number, factor: number, results: number) => void;
+export type MultiplyName = `multiply${"F32" | "Bf16" | "F16"}`;
 
 /** What is used here of the WebAssembly JavaScript API 2.0, which TypeScript declares only together with the DOM. */
 declare const WebAssembly: {

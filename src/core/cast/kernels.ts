@@ -15,6 +15,7 @@ import {
   instantiateKernels,
   type Kernel,
   type KernelInstance,
+  type MultiplyName,
   type NarrowName,
   type WidenName,
 } from "./kernel-module.ts";
@@ -34,6 +35,16 @@ export interface RoundingCounts {
   readonly nonFinite: number;
 }
 
+/** What rounding did to products. */
+export interface ProductCounts {
+  /** Products that are not exact. */
+  readonly rounded: number;
+  /** The largest error, relative to its product; of 16-bit dtypes to the precision of f32. */
+  readonly largestError: number;
+  /** Products that are infinite or NaN. */
+  readonly nonFinite: number;
+}
+
 /** Without a name: a plain copy, or in `count` nothing to round. */
 interface DtypeKernels {
   readonly widen?: WidenName;
@@ -50,8 +61,18 @@ const DTYPE_KERNELS: Record<FloatDtype, DtypeKernels> = {
   f8_e5m2: { widen: "widenF8E5m2", narrow: "narrowF8E5m2", count: "countF8E5m2" },
 };
 
+const MULTIPLY_KERNELS = { f32: "multiplyF32", bf16: "multiplyBf16", f16: "multiplyF16" } as const satisfies Partial<
+  Record<FloatDtype, MultiplyName>
+>;
+
+/** The dtypes with a kernel that multiplies. */
+export type MultipliedDtype = keyof typeof MULTIPLY_KERNELS;
+
 /** Three u32 that the counting kernels write: changed, lost, nonFinite. */
 const COUNTS = 3;
+/** Three f64 that the multiplying kernel writes: rounded, largestError, nonFinite. */
+const RESULTS = 3;
+const OWN_BYTES = 4 * COUNTS + 8 * RESULTS + 16;
 
 /**
  * @throws {MemoryError} OUT_OF_MEMORY when the system does not give the memory
@@ -59,13 +80,14 @@ const COUNTS = 3;
  */
 export function createKernels(options: KernelOptions = {}): Kernels {
   const { bytes = 0 } = options;
-  return new Kernels(instantiateKernels(SCRATCH_BYTES + 4 * COUNTS + bytes));
+  return new Kernels(instantiateKernels(SCRATCH_BYTES + OWN_BYTES + bytes));
 }
 
 export class Kernels {
   readonly #exports: KernelInstance["exports"];
   readonly #memory: KernelMemory;
   readonly #counts: Uint32Array;
+  readonly #results: Float64Array;
 
   /** Use `createKernels`. */
   constructor({ exports, buffer, freeFrom }: KernelInstance) {
@@ -73,6 +95,7 @@ export class Kernels {
     this.#memory = new KernelMemory(buffer, freeFrom);
     const counts = this.#memory.allocate(4 * COUNTS);
     this.#counts = new Uint32Array(buffer, counts.byteOffset, COUNTS);
+    this.#results = new Float64Array(buffer, this.#memory.allocate(8 * RESULTS).byteOffset, RESULTS);
   }
 
   /**
@@ -126,6 +149,20 @@ export class Kernels {
     if (original === undefined) this.narrow(dtype, before, target);
     else checkLength(dtype, original, source);
     return this.#count(source.length, [...inputs, original ?? target], [target], this.#exports[count]);
+  }
+
+  /** Multiplies elements of `dtype` in double precision, in place, each product rounded once. */
+  multiply(dtype: MultipliedDtype, bytes: Uint8Array, factor: number): ProductCounts {
+    const total = { rounded: 0, largestError: 0, nonFinite: 0 };
+    const kernel = this.#exports[MULTIPLY_KERNELS[dtype]];
+    this.#memory.run(bytes.byteLength / floatBytes(dtype), [bytes], [bytes], ([source = 0, target = 0], count) => {
+      kernel(source, target, count, factor, this.#results.byteOffset);
+      const [rounded = 0, largestError = 0, nonFinite = 0] = this.#results;
+      total.rounded += rounded;
+      total.largestError = Math.max(total.largestError, largestError);
+      total.nonFinite += nonFinite;
+    });
+    return total;
   }
 
   /** The number of infinities and NaNs. */

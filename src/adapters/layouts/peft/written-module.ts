@@ -48,7 +48,9 @@ export function writePeftModule(
       },
     );
   }
-  const isParameter = parameter !== undefined && parameter !== "in_proj_weight";
+  // A weight that the settings name as a parameter belongs to a module of a class of its own, such as a router.
+  const adapted = module.settingsName === `${name}.weight` ? "weight" : parameter;
+  const isParameter = adapted !== undefined && adapted !== "in_proj_weight";
   // A settings file holds no negative alpha; the sign of `up` can be turned exactly.
   const sign = scale < 0 ? -1 : 1;
   const tensors =
@@ -66,7 +68,7 @@ export function writePeftModule(
   }
   if (baseWeight !== undefined) tensors.push(copyOf(baseWeight, `${key}.base_layer.weight`));
   return {
-    settingsName: isParameter ? `${name}.${parameter}` : (wrapperOf(module) ?? name),
+    settingsName: isParameter ? `${name}.${adapted}` : (wrapperOf(module) ?? name),
     isParameter,
     rank,
     alpha: alphaFor(module, convention),

@@ -112,7 +112,7 @@ export function widenF64(source: usize, target: usize, count: usize): void {
 
 /** Four finite f16, sign-extended to i32 lanes → f32. */
 @inline
-function fromF16(wide: v128): v128 {
+export function fromF16(wide: v128): v128 {
   const shifted = i32x4.shl(wide, 13);
   const magnitude = v128.and(shifted, lanesOf(F16_MAGNITUDE));
   const subnormal = i32x4.lt_s(magnitude, lanesOf(F16_LEAST_NORMAL));
@@ -137,12 +137,12 @@ function storeBf16Bytes(target: usize, code: v128, upper: v128, lower: v128): vo
 
 /** Lanes 0 … 3 of eight 16-bit lanes, each as the upper half of 32 bits. */
 @inline
-function upperHalves(zero: v128, halves: v128): v128 {
+export function upperHalves(zero: v128, halves: v128): v128 {
   return v128.shuffle<i16>(zero, halves, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
 /** Lanes 4 … 7, likewise. */
 @inline
-function upperHalvesHigh(zero: v128, halves: v128): v128 {
+export function upperHalvesHigh(zero: v128, halves: v128): v128 {
   return v128.shuffle<i16>(zero, halves, 4, 12, 5, 13, 6, 14, 7, 15);
 }
