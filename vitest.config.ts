@@ -8,6 +8,7 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Modules of a package that Node takes for CommonJS.
     server: { deps: { inline: [/tfjs-core\/dist\/(?!tf-core)/] } },
   },

@@ -10,7 +10,7 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const FIXTURES = join(import.meta.dirname, "../../fixtures");
 const BASE = join(FIXTURES, "stories260K");
 const ADAPTER = join(FIXTURES, "adapters/shakespeare-lora-r8");
-const COMMANDS = ["merge", "rescale", "resize", "combine", "extract", "convert", "verify", "train", "inspect"];
+const COMMANDS = ["merge", "rescale", "resize", "combine", "extract", "convert", "verify", "train", "sweep", "inspect"];
 
 const mergeInto = (out: string) => ["merge", BASE, ADAPTER, "-o", out, "--workers", "1"];
 
