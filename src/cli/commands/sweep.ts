@@ -23,11 +23,8 @@ Examples:
 `;
 
 type SweepFlags = OutputOptions &
-  Omit<TrainingFlags, "rank" | "scaling" | "lr" | "seed" | "rankPattern" | "initAdapter" | "resume"> &
-  Pick<SweepOptions, "ranks" | "scalings" | "lrs" | "seeds" | "jobs" | "part" | "finish"> & {
-    readonly lr?: readonly number[];
-    readonly seed?: readonly number[];
-  };
+  Omit<TrainingFlags, "rank" | "scaling" | "lr" | "seed" | "initAdapter" | "resume"> &
+  Pick<SweepOptions, "ranks" | "scalings" | "lrs" | "seeds" | "jobs" | "part" | "finish">;
 
 export function addSweepCommand(program: Command, io: Io): void {
   const command = program
@@ -36,10 +33,12 @@ export function addSweepCommand(program: Command, io: Io): void {
     .description("Trains an adapter for each rank, scaling, learning rate and seed, and writes one report of them all.")
     .requiredOption("--ranks <list>", "ranks, with commas", listOf(parseCount))
     .option("--scalings <list>", `${CONVENTIONS.join(" and ")} (default: both)`, listOf(parseConvention))
-    .option("--lrs <list>", "learning rates, with commas (default: 0.0002)", listOf(parseAlpha))
-    .option("--lr <list>", "the same as --lrs", listOf(parseAlpha))
-    .option("--seeds <list>", "seeds, with commas; several show what chance makes (default: 42)", listOf(parseSeed))
-    .option("--seed <list>", "the same as --seeds", listOf(parseSeed))
+    .option("--lr, --lrs <list>", "learning rates, with commas (default: 0.0002)", listOf(parseAlpha))
+    .option(
+      "--seed, --seeds <list>",
+      "seeds, with commas; several show what chance makes (default: 42)",
+      listOf(parseSeed),
+    )
     .option("--alpha <x>", "alpha of all adapters (default: 16)", parseAlpha)
     .option("--jobs <n>", "runs at a time, each in a process of its own (default: 1)", parseCount)
     .option("--part <i/n>", "train only the i-th of n parts, to be joined by --finish", parsePart)
@@ -51,14 +50,8 @@ export function addSweepCommand(program: Command, io: Io): void {
     .action(async (flags: SweepFlags) => {
       const { sweep } = await import("../../train/sweep/sweep.ts");
       const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
-      const { json, quiet, lr, seed, ...options } = flags;
-      const report = await sweep({
-        ...options,
-        lrs: options.lrs ?? lr,
-        seeds: options.seeds ?? seed,
-        signal: io.signal,
-        onProgress: bar.onProgress,
-      }).finally(bar.clear);
+      const { json, quiet, ...options } = flags;
+      const report = await sweep({ ...options, signal: io.signal, onProgress: bar.onProgress }).finally(bar.clear);
       printWarnings(io, report.warnings, flags);
       printReport(io, report, flags, () => describeSweep(io, report));
     });
@@ -75,7 +68,7 @@ function parseConvention(text: string): Convention {
 }
 
 /** The report in words. */
-function describeSweep(io: Io, { out, planned, stepsPerCell, trained, seconds, result }: SweepReport): string {
+function describeSweep(io: Io, { out, planned, stepsPerCell, trained, seconds, claims }: SweepReport): string {
   const label = (text: string) => paint(io.stdout, "bold", text.padEnd(7));
   const facts = [[label("cells"), `${formatCount(planned.length)}, ${formatCount(stepsPerCell)} steps each`]];
   if (trained === undefined || seconds === undefined) {
@@ -85,10 +78,10 @@ function describeSweep(io: Io, { out, planned, stepsPerCell, trained, seconds, r
   const before = planned.length - trained;
   const rest = before === 0 ? "" : `, ${formatCount(before)} were complete`;
   facts.push([label("trained"), `${formatCount(trained)} in ${formatSeconds(seconds)}${rest}`]);
-  if (result === undefined) return `${formatTable(facts)}${label("next")}  --finish, when all parts are done\n`;
+  if (claims === undefined) return `${formatTable(facts)}${label("next")}  --finish, when all parts are done\n`;
   facts.push([label("wrote"), `${escapeText(out)}/report.html and report.json`]);
-  const claims = result.claims.map(
+  const findings = claims.map(
     ({ verdict, claim, evidence }) => `${paint(io.stdout, "bold", verdict)}: ${claim}\n  ${evidence}\n`,
   );
-  return `${formatTable(facts)}\n${claims.join("")}`;
+  return `${formatTable(facts)}\n${findings.join("")}`;
 }

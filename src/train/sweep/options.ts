@@ -7,10 +7,11 @@ import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
 import { UsageError } from "../../core/errors.ts";
 import type { OnProgress, RunOptions } from "../../core/progress.ts";
 import type { TrainOptions } from "../options.ts";
+import { DEFAULT_LEARNING_RATE } from "../settings.ts";
 import type { CellAxes } from "./cell.ts";
 
 /** Options of a run that a sweep sets for each cell, or that would make cells no longer comparable. */
-type VariedOption = "rank" | "scaling" | "lr" | "seed" | "rankPattern" | "initAdapter" | "logEvery";
+type VariedOption = "rank" | "scaling" | "lr" | "seed" | "initAdapter" | "logEvery";
 /** Options that a sweep gives another meaning. */
 type OwnOption = "out" | "resume" | "overwrite" | "dryRun" | "signal" | "onProgress" | "onEvent";
 
@@ -46,7 +47,6 @@ export interface SweepOptions extends CommonOptions, RunOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
-const DEFAULT_LEARNING_RATE = 2e-4;
 const DEFAULT_SEED = 42;
 
 /** @throws {UsageError} naming the option */

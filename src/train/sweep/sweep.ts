@@ -28,7 +28,8 @@ import { claimFolder, holdsSweep, isComplete, settingsOf } from "./sweep-record.
 const REPORT_JSON = "report.json";
 const REPORT_HTML = "report.html";
 
-export interface SweepReport {
+/** What report.json holds is absent for a part, and under `dryRun`. */
+export interface SweepReport extends Partial<SweepResult> {
   readonly out: string;
   /** Those of this call: all, or those of its part. */
   readonly planned: readonly (Cell & { readonly folder: string })[];
@@ -37,8 +38,6 @@ export interface SweepReport {
   /** Cells that this call has trained; the others were complete. */
   readonly trained?: number;
   readonly seconds?: number;
-  /** What report.json holds; absent for a part, and under `dryRun`. */
-  readonly result?: SweepResult;
 }
 
 /**
@@ -85,7 +84,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const result = describeResult(facts, results);
   await writeFile(out, REPORT_JSON, (path) => fillFileSync(path, `${JSON.stringify(result, undefined, 1)}\n`));
   await writeFile(out, REPORT_HTML, (path) => fillFileSync(path, writeSweepReport(facts, settings, results)));
-  return { ...done, result };
+  return { ...done, ...result };
 }
 
 /** Checks inputs and options as the first cell will, before anything is written. */
