@@ -42,10 +42,10 @@ export function addResizeCommand(program: Command, io: Io): void {
     .command("resize")
     .summary("same adapter, lower rank: the best approximation of each delta")
     .description(
-      "Writes a PEFT folder whose deltas are the best approximations of a lower rank, by singular value decomposition. " +
-        "Convention and scales stay; alpha follows from them.",
+      "Writes the adapter with the best approximations of its deltas by a lower rank, by singular value decomposition. " +
+        "Layout, convention and scales stay; alpha follows from them.",
     )
-    .argument("<adapter>", "adapter with factors: PEFT, MLX or diffusers folder, .safetensors or GGUF file");
+    .argument("<adapter>", "adapter of any layout whose deltas are products of two factors");
   addOutputOptions(command)
     .option("--rank <r>", "rank of every module; with --energy the highest", parseCount)
     .option("--energy <share>", "share of each delta's squared norm to keep, by the smallest rank for it", parseShare)
@@ -78,6 +78,7 @@ function describeResize(io: Io, report: ResizeReport): string {
   const facts = [
     ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
     ["error", `${formatErrors([report.error])} of the deltas' norm`],
+    ...report.notes.map((note) => ["note", note]),
   ];
   if (result !== undefined) {
     const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;

@@ -10,7 +10,7 @@ import type { PoolOptions } from "../../engine/worker-pool.ts";
 export interface ResizeOptions extends Omit<PoolOptions, "device"> {
   /** An adapter of any layout whose deltas are products of two factors. */
   readonly adapter: string;
-  /** The folder to write. */
+  /** The folder to write, for layouts of one file the file. */
   readonly out: string;
   /** Of every module; with `energy` the most that a module may have. */
   readonly rank?: number | undefined;
@@ -26,18 +26,13 @@ export interface ResizeOptions extends Omit<PoolOptions, "device"> {
 }
 
 /** @throws {UsageError} naming the option that is wrong or missing */
-export function assertOptions({ rank, energy, dtype = "keep", expertOrder, out }: ResizeOptions): void {
+export function assertOptions({ rank, energy, dtype = "keep", expertOrder }: ResizeOptions): void {
   assertRankTarget({ rank, energy });
   if (!FACTOR_DTYPES.includes(dtype)) {
     throw new UsageError(`expected dtype ${FACTOR_DTYPES.join(", ")}, got ${String(dtype)}`);
   }
   if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
     throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
-  }
-  if (out.endsWith(".safetensors")) {
-    throw new UsageError("expected a folder: rank, alpha and convention stand in adapter_config.json", {
-      subject: out,
-    });
   }
 }
 

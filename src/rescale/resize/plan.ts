@@ -19,12 +19,6 @@ export interface PlannedModule {
 
 /** @throws {UnsupportedError} UNSUPPORTED_ADAPTER naming what no other rank can express */
 export function planResize(adapter: Adapter, options: ResizeOptions): PlannedModule[] {
-  if (adapter.flatNames) {
-    throw new UnsupportedError("UNSUPPORTED_ADAPTER", "names of modules are flattened, PEFT needs their paths", {
-      file: adapter.path,
-      hint: "lora-tool convert --base <model> --to peft finds the paths in the base",
-    });
-  }
   if (adapter.modules.length === 0) {
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", "has no factors, so there is no rank to change", {
       file: adapter.path,
@@ -45,6 +39,13 @@ function planModule(adapter: Adapter, module: AdapterModule, options: ResizeOpti
         hint: "merge it into its base, then extract an adapter from the two models",
       },
     );
+  }
+  if (module.interleavedHeads !== undefined) {
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", "its rows are in llama.cpp's order, which only the base undoes", {
+      file: adapter.path,
+      subject: name,
+      hint: "lora-tool convert --base <model> --to peft puts them in order",
+    });
   }
   const { products, outputs, inputs, inputShape } = moduleFactors(module, "a rank", options.expertOrder);
   const { dtype = "keep", energy } = options;

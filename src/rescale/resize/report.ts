@@ -2,7 +2,7 @@
  * What `resize` tells its caller: the object that `--json` prints and that the command line words.
  */
 
-import type { Adapter, AdapterModule, Convention, LayerKind } from "../../adapters/adapter.ts";
+import type { Adapter, AdapterModule, Convention, LayerKind, Layout } from "../../adapters/adapter.ts";
 import type { FactorResult } from "../../adapters/low-rank/factor-job.ts";
 
 export interface ResizedModule {
@@ -23,10 +23,13 @@ export interface ResizeReport {
   readonly adapter: string;
   /** `LoRA`, `DoRA` … */
   readonly method: string;
+  readonly layout: Layout;
   readonly convention: Convention;
   readonly modules: readonly ResizedModule[];
   /** The same as of one module, over all that were cut. */
   readonly error: number;
+  /** What the layout made of the new factors: folded scales, padded ranks. */
+  readonly notes: readonly string[];
   readonly warnings: readonly string[];
   /** The rest is there once something was written. */
   readonly result?: {

@@ -2,27 +2,30 @@
  * `resize`: the best approximation of each delta by a lower rank (Eckart, Young 1936), computed from the factors in double
  * precision; the delta itself is never formed.
  *
- * Convention and scale of every module stay; alpha follows from them. Magnitudes of DoRA, biases and whole tensors stay as
- * they are: of DoRA the delta inside of the norm is approximated.
+ * Layout, convention and the scale of every module stay; alpha follows from them. Magnitudes of DoRA, biases and whole
+ * tensors stay as they are: of DoRA the delta inside of the norm is approximated.
  */
 
 import { basename, join } from "node:path";
 import type { Adapter, AdapterModule } from "../../adapters/adapter.ts";
-import { carriedSettings } from "../../adapters/layouts/peft/carried-settings.ts";
-import { PEFT_SETTINGS_NAME, PEFT_WEIGHTS_NAME, planPeft, writePeft } from "../../adapters/layouts/peft/write.ts";
+import type { PlannedAdapter } from "../../adapters/layouts/layout-writer.ts";
+import { PEFT_SETTINGS_NAME, PEFT_WEIGHTS_NAME } from "../../adapters/layouts/peft/write.ts";
 import { type CutJob, cutAll } from "../../adapters/low-rank/cut.ts";
 import { factorTensors } from "../../adapters/low-rank/factor-job.ts";
 import { type DoneJob, scratchBytes } from "../../adapters/low-rank/run-jobs.ts";
 import { openAdapter, readPlanned } from "../../adapters/open-adapter.ts";
 import { collectCompanions } from "../../adapters/output/companions.ts";
+import { assertOutputName } from "../../adapters/output/output-name.ts";
+import { fillStage } from "../../adapters/output/write-files.ts";
 import { assertUnchanged } from "../../formats/byte-source.ts";
 import { stageOutput } from "../../formats/output.ts";
 import { assertOptions, type ResizeOptions } from "./options.ts";
 import { type PlannedModule, planResize } from "./plan.ts";
 import { describeModules, errorOf, type ResizeReport } from "./report.ts";
+import { targetOf } from "./targets.ts";
 
 /**
- * Writes a PEFT folder.
+ * Writes the adapter in its own layout.
  *
  * @throws {UnsupportedError} UNSUPPORTED_ADAPTER for deltas that are no product of two factors
  * @throws {NonFiniteError} naming the module whose factors hold NaN or infinity
@@ -32,29 +35,35 @@ export async function resize(options: ResizeOptions): Promise<ResizeReport> {
   const started = performance.now();
   assertOptions(options);
   const adapter = await openAdapter(options.adapter);
+  const { format, plan: planFiles } = targetOf(adapter);
+  assertOutputName(options.out, format, `an adapter of ${adapter.layout}'s layout`);
   const plan = planResize(adapter, options);
   const cuts = plan.flatMap(({ cut }) => (cut === undefined ? [] : [cut]));
-  const names = [PEFT_WEIGHTS_NAME, PEFT_SETTINGS_NAME, ...adapter.files.map(({ path }) => basename(path))];
-  const companions = collectCompanions(options.adapter, names);
-  const warnings = [...adapter.warnings, ...companions.warnings, ...doraWarnings(adapter)];
+  const companions = companionsOf(adapter, format === undefined);
+  const describeDone = (done: readonly DoneJob<CutJob>[], planned: PlannedAdapter) =>
+    describe({ adapter, plan, done, planned, warnings: companions.warnings }, options);
   if (options.dryRun) {
     const done = await cutAll(cuts, undefined, options);
-    return describe(adapter, plan, content(adapter, plan, done), done, warnings, options);
+    return describeDone(done, planFiles(contentOf(adapter, plan, done), adapter));
   }
 
-  const { out, overwrite = false } = options;
-  const staged = stageOutput(out, { kind: "folder", overwrite, inputs: adapter.files });
+  const { out, overwrite = false, signal, onProgress } = options;
+  const kind = format === undefined ? "folder" : "file";
+  const staged = stageOutput(out, { kind, overwrite, inputs: adapter.files });
   try {
     staged.reserve(scratchBytes(cuts));
     const done = await cutAll(cuts, staged.createScratch(), options);
-    const resized = content(adapter, plan, done);
-    const settings = carriedSettings(adapter);
-    const { signal, onProgress } = options;
-    const written = await writePeft(staged, resized, { settings, companions: companions.files, signal, onProgress });
-    const report = describe(adapter, plan, resized, done, warnings, options);
+    const planned = planFiles(contentOf(adapter, plan, done), adapter);
+    const written = await fillStage(
+      staged,
+      planned,
+      { companions: companions.files, signal, onProgress },
+      basename(out),
+    );
+    const report = describeDone(done, planned);
     for (const file of adapter.files) assertUnchanged(file);
     await staged.publish(signal);
-    const files = written.files.map((name) => join(out, name));
+    const files = kind === "file" ? [out] : written.files.map((name) => join(out, name));
     return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
   } catch (error) {
     staged.discard();
@@ -62,9 +71,16 @@ export async function resize(options: ResizeOptions): Promise<ResizeReport> {
   }
 }
 
+/** Tokenizer, model card and the like, where the adapter is a folder and stays one. */
+function companionsOf({ path, files, layout }: Adapter, isFolder: boolean): ReturnType<typeof collectCompanions> {
+  if (!isFolder) return { files: new Map(), warnings: [] };
+  const written = layout === "peft" ? [PEFT_WEIGHTS_NAME, PEFT_SETTINGS_NAME] : [];
+  return collectCompanions(path, [...written, ...files.map((file) => basename(file.path))]);
+}
+
 /** The adapter with the new factors. */
-function content(adapter: Adapter, plan: readonly PlannedModule[], done: readonly DoneJob<CutJob>[]): Adapter {
-  const results = new Map<CutJob["sums"], DoneJob<CutJob>>(done.map((one) => [one.job.sums, one]));
+function contentOf(adapter: Adapter, plan: readonly PlannedModule[], done: readonly DoneJob<CutJob>[]): Adapter {
+  const results = new Map(done.map((one) => [one.job.sums, one]));
   const modules = plan.map(({ module, cut, inputShape }): AdapterModule => {
     const made = cut === undefined ? undefined : results.get(cut.sums);
     if (made === undefined) return module;
@@ -81,29 +97,31 @@ function content(adapter: Adapter, plan: readonly PlannedModule[], done: readonl
   return { ...adapter, modules };
 }
 
-function describe(
-  adapter: Adapter,
-  plan: readonly PlannedModule[],
-  resized: Adapter,
-  done: readonly DoneJob<CutJob>[],
-  warnings: readonly string[],
-  options: ResizeOptions,
-): ResizeReport {
-  const planned = planPeft(resized, { settings: carriedSettings(adapter) });
-  const after = readPlanned("peft", planned, options.out);
+interface Resized {
+  readonly adapter: Adapter;
+  readonly plan: readonly PlannedModule[];
+  readonly done: readonly DoneJob<CutJob>[];
+  readonly planned: PlannedAdapter;
+  readonly warnings: readonly string[];
+}
+
+function describe({ adapter, plan, done, planned, warnings }: Resized, options: ResizeOptions): ResizeReport {
+  const after = readPlanned(adapter.layout, planned, options.out);
   const results = new Map(done.map(({ job, result }) => [job.sums, result]));
   const ofModules = plan.map(({ cut }) => (cut === undefined ? undefined : results.get(cut.sums)));
   return {
     out: options.out,
     adapter: options.adapter,
     method: adapter.method,
+    layout: adapter.layout,
     convention: adapter.convention,
     modules: describeModules(adapter.modules, after, ofModules),
     error: errorOf(
       ofModules,
       adapter.modules.map(({ scale }) => scale),
     ),
-    warnings,
+    notes: planned.notes,
+    warnings: [...adapter.warnings, ...warnings, ...doraWarnings(adapter)],
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { merge, type ResizeOptions, resize } from "lora-tool";
+import { merge, type ResizeOptions, type ResizeReport, resize } from "lora-tool";
 import { describe, expect, test } from "vitest";
 import { ulpsBetween } from "../../../src/adapters/alpha.ts";
 import { openSafetensors } from "../../../src/formats/safetensors/reader.ts";
@@ -155,6 +155,42 @@ test("what is resized merges", async () => {
   const merged = join(folder, "merged");
   const report = await merge({ base, adapters: [{ path: out }], out: merged, verify: true, workers: 1 });
   expect(report.verification?.passed).toBe(true);
+});
+
+describe("other layouts stay what they are", () => {
+  test.each(["lora", "locon-tucker", "shapes"])("kohya: %s", async (name) => {
+    const adapter = join(FIXTURES, "kohya", name, "adapter.safetensors");
+    const out = join(temporaryFolder(), "out.safetensors");
+    const { layout, modules } = await resize({ adapter, rank: 1, dtype: "f32", out });
+    expect(layout).toBe("kohya");
+    await expectBest(adapter, out, modules);
+  });
+
+  test("mlx", async () => {
+    const adapter = join(FIXTURES, "mlx/lora/adapter");
+    const out = join(temporaryFolder(), "out");
+    const { layout, modules } = await resize({ adapter, rank: 2, out });
+    expect([layout, readdirSync(out).sort()]).toEqual(["mlx", ["adapter_config.json", "adapters.safetensors"]]);
+    await expectBest(adapter, out, modules);
+  });
+
+  test("those whose names or settings hold more than factors are refused, with the way round", async () => {
+    const adapter = join(FIXTURES, "gguf/llama/adapter.gguf");
+    const out = join(temporaryFolder(), "out.gguf");
+    const error = await errorOfBuilt(() => resize({ adapter, rank: 1, out }));
+    expect([error.code, error.hint]).toEqual(["UNSUPPORTED_ADAPTER", expect.stringMatching(/convert --to peft/)]);
+  });
+
+  async function expectBest(before: string, after: string, modules: ResizeReport["modules"]) {
+    const [old, made] = [await deltasOf(before), await deltasOf(after)];
+    expect(made.size).toBe(old.size);
+    for (const { name, rank, error } of modules) {
+      const [wanted, found] = [old.get(name), made.get(name)];
+      const size = norm(wanted?.values ?? []);
+      expect([found?.rank, found?.scale]).toEqual([rank, wanted?.scale]);
+      expect(Math.abs(distance(found?.values ?? [], wanted?.values ?? []) - error * size)).toBeLessThan(1e-6 * size);
+    }
+  }
 });
 
 describe("refuses, and writes nothing", () => {

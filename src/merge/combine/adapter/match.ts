@@ -66,6 +66,11 @@ function assertCombinable(adapter: Adapter, isAlone: boolean): void {
     const hint = "lora-tool convert --base <model> --to peft finds the paths in the base";
     throw refuse("names of modules are flattened, PEFT needs their paths", { hint });
   }
+  const reordered = modules.find(({ interleavedHeads }) => interleavedHeads !== undefined);
+  if (reordered !== undefined) {
+    const hint = "lora-tool convert --base <model> --to peft puts them in order";
+    throw refuse("its rows are in llama.cpp's order, which only the base undoes", { subject: reordered.name, hint });
+  }
   if (isAlone) return;
   const dora = modules.find(({ magnitude }) => magnitude !== undefined);
   if (dora !== undefined) {
