@@ -35,6 +35,8 @@ type Attributes = Readonly<Record<string, Attribute>>;
 export class NodeBuilder {
   readonly #values = new Map<string, Value>();
   readonly #nodes: GraphNode[] = [];
+  /** Files may repeat them, and a layer may be built several times; engines refuse that. */
+  readonly #nodeNames = new Set<string>();
   readonly #inputs: Value[] = [];
   readonly #initialisers = new Map<string, TensorData>();
   readonly #constants = new Map<string, Value>();
@@ -172,8 +174,10 @@ export class NodeBuilder {
       throw invalid(call, `expected ${least} to ${most} inputs, got ${inputs.length}`);
     }
     const types = INFERENCE_RULES[operator](call);
+    const isTaken = this.#nodeNames.has(name);
+    this.#nodeNames.add(name);
     this.#nodes.push({
-      name,
+      name: isTaken ? "" : name,
       opType: operator,
       domain: "",
       inputs: inputs.map((input) => input?.name ?? ""),

@@ -59,8 +59,7 @@ export class Walk {
 
   #node(old: GraphNode, scope: Scope): readonly (Entry | undefined)[] {
     const names = old.outputs.map((name) => (name === "" ? "" : `${scope.prefix}${name}`));
-    const name = old.name === "" ? "" : `${scope.prefix}${old.name}`;
-    const { node, constants } = upgrade({ ...old, name, outputs: names });
+    const { node, constants } = upgrade({ ...old, outputs: names });
     if (node.domain === "" && node.opType === "Constant") return [constantNode(node)];
     const entries = node.inputs.map(
       (name, index) => constants.get(index) ?? (name === "" ? undefined : scope.get(name)),
