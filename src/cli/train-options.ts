@@ -51,6 +51,10 @@ export function addTrainingOptions(command: Command): Command {
     .option("--grad-accum <n>", "micro-batches of a step (default: 1)", parseCount)
     .option("--max-length <n>", "tokens of a row; the rest is cut off (default: 1024)", parseCount)
     .option("--packing", "put several rows into one sequence, where they do not see each other")
+    .option(
+      "--split-turns",
+      "make each turn of the assistant a row of its own, with what comes before it as its prompt",
+    )
     .option("--no-shuffle", "take rows in their order")
     .option("--eval-data <file>", "rows to measure the loss on")
     .option("--eval-every <n>", "steps between evaluations (default: an epoch)", parseCount)

@@ -57,6 +57,8 @@ export interface TrainOptions {
   readonly gradAccum?: number | undefined;
   readonly maxLength?: number | undefined;
   readonly packing?: boolean | undefined;
+  /** Each turn of the assistant becomes a row of its own, with what comes before it as its prompt. */
+  readonly splitTurns?: boolean | undefined;
   readonly seed?: number | undefined;
   readonly shuffle?: boolean | undefined;
 

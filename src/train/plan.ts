@@ -52,6 +52,7 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
       maxLength,
       vocabulary: base.vocabulary,
       tokenizerFolder: base.tokenizerFolder,
+      splitTurns: options.splitTurns,
       signal: options.signal,
       onProgress: options.onProgress,
     });

@@ -46,36 +46,60 @@ export class ChatTemplate {
   }
 
   /**
+   * The whole conversation as one text.
+   *
    * @param tools as rows carry them beside the messages
    * @throws {FormatError} INVALID_TEMPLATE when the template fails, refuses the messages, or renders earlier messages
    *   otherwise once later ones follow
    */
   render(messages: readonly JsonObject[], tools: JsonValue | undefined): Conversation {
-    const plain = messages.map(toPlain);
-    const render = (template: Template, count: number, prompt: boolean) =>
-      this.#guard(() =>
-        template.render({
-          ...Object.fromEntries(this.#specialTokens),
-          messages: plain.slice(0, count),
-          tools: tools === undefined ? null : toPlain(tools),
-          documents: null,
-          add_generation_prompt: prompt,
-        }),
-      );
-    const text = render(this.#plain, messages.length, false);
-    if (this.#marked !== undefined) return this.#turnsByMarks(text, render(this.#marked, messages.length, false));
-    const turns = messages.flatMap((message, index) => {
-      if (message.get("role") !== "assistant") return [];
-      const before = index === 0 ? "" : render(this.#plain, index, true);
-      const upTo = index === messages.length - 1 ? text : render(this.#plain, index + 1, false);
-      if (!upTo.startsWith(before)) throw this.#rewrites(index, "does not continue the prompt for it");
-      if (!text.startsWith(upTo)) throw this.#rewrites(index, "is rendered otherwise once later messages follow");
-      return [{ start: before.length, end: upTo.length }];
+    const render = this.#renderer(messages, tools);
+    const text = render("plain", messages.length);
+    if (this.#marked !== undefined) return { text, turns: this.#markedTurns(text, render("marked", messages.length)) };
+    const turns = assistantTurns(messages).map((index) => {
+      const turn = this.#lastTurn(render, index);
+      if (!text.startsWith(turn.text)) throw this.#rewrites(index, "is rendered otherwise once later messages follow");
+      return { start: turn.start, end: turn.text.length };
     });
     return { text, turns };
   }
 
-  #turnsByMarks(text: string, marked: string): Conversation {
+  /**
+   * A text for each turn of the assistant, that turn the last and the only one that counts: as the model will meet them, whatever
+   * the template makes of earlier turns.
+   */
+  renderApart(messages: readonly JsonObject[], tools: JsonValue | undefined): Conversation[] {
+    const render = this.#renderer(messages, tools);
+    return assistantTurns(messages).map((index) => {
+      const { text, start } = this.#lastTurn(render, index);
+      const marked = this.#marked && this.#markedTurns(text, render("marked", index + 1)).at(-1);
+      return { text, turns: [marked ?? { start, end: text.length }] };
+    });
+  }
+
+  #renderer(messages: readonly JsonObject[], tools: JsonValue | undefined): Renderer {
+    const plain = messages.map(toPlain);
+    const variables = {
+      ...Object.fromEntries(this.#specialTokens),
+      tools: tools === undefined ? null : toPlain(tools),
+      documents: null,
+    };
+    return (which, count, prompt = false) => {
+      const template = which === "marked" && this.#marked !== undefined ? this.#marked : this.#plain;
+      const input = { ...variables, messages: plain.slice(0, count), add_generation_prompt: prompt };
+      return this.#guard(() => template.render(input));
+    };
+  }
+
+  /** The text of the messages up to a turn, and where the turn starts in it. */
+  #lastTurn(render: Renderer, index: number): { readonly text: string; readonly start: number } {
+    const before = index === 0 ? "" : render("plain", index, true);
+    const text = render("plain", index + 1);
+    if (!text.startsWith(before)) throw this.#rewrites(index, "does not continue the prompt for it");
+    return { text, start: before.length };
+  }
+
+  #markedTurns(text: string, marked: string): Turn[] {
     const parts = marked.split(/[\ufdd0\ufdd1]/);
     if (parts.join("") !== text || parts.length % 2 === 0) {
       throw this.#invalid("its {% generation %} marks change the text, or do not come in pairs");
@@ -86,13 +110,13 @@ export class ChatTemplate {
       if (index % 2 === 1) turns.push({ start: end, end: end + part.length });
       end += part.length;
     });
-    return { text, turns };
+    return turns;
   }
 
   #rewrites(index: number, what: string): FormatError {
     return this.#invalid(
       `message ${index + 1} ${what}, so what the assistant says cannot be told apart`,
-      "mark it in the template with {% generation %} … {% endgeneration %}, or give each turn a row of its own",
+      "give each turn a row of its own with --split-turns, or mark turns in the template with {% generation %} … {% endgeneration %}",
     );
   }
 
@@ -109,6 +133,13 @@ export class ChatTemplate {
       throw this.#invalid(quote(cause instanceof Error ? cause.message : String(cause)));
     }
   }
+}
+
+/** Text of the first `count` messages, with the prompt for an answer or without. */
+type Renderer = (which: "plain" | "marked", count: number, prompt?: boolean) => string;
+
+function assistantTurns(messages: readonly JsonObject[]): number[] {
+  return messages.flatMap((message, index) => (message.get("role") === "assistant" ? [index] : []));
 }
 
 /**

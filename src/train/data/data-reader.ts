@@ -23,6 +23,8 @@ export interface DataRequest {
   readonly vocabulary: number;
   /** Tokens of the longest row. */
   readonly maxLength: number;
+  /** Each turn of the assistant becomes a row of its own, with what comes before it as its prompt. */
+  readonly splitTurns?: boolean | undefined;
   /** Rows to show. */
   readonly previews: number;
 }
@@ -66,18 +68,18 @@ export class DataReader {
 
   *readRows(chunks: Iterable<Uint8Array>, form: "lines" | "array"): Generator<Sequence> {
     const { path: file, vocabulary } = this.#request;
-    const encoder = this.#opened && new RowEncoder(this.#opened);
+    const encoder = this.#opened && new RowEncoder(this.#opened, this.#request.splitTurns ?? false);
     for (const { value, line } of readRecords(chunks, file, form)) {
       this.#onLine(line);
-      const { sequence, remarks } = atLine({ file, line }, () => {
+      const encoded = atLine({ file, line }, () => {
         const row = readRow(value, vocabulary);
         this.#checkKind(row);
-        if (row.kind === "tokens") return this.#encodeTokens(row);
-        const encoded = (encoder ?? this.#missesTokenizer()).encode(row);
-        this.#checkIds(encoded.sequence);
-        return encoded;
+        if (row.kind === "tokens") return [this.#encodeTokens(row)];
+        const rows = (encoder ?? this.#missesTokenizer()).encode(row);
+        for (const { sequence } of rows) this.#checkIds(sequence);
+        return rows;
       });
-      yield* this.#take(sequence, line, remarks);
+      for (const { sequence, remarks } of encoded) yield* this.#take(sequence, line, remarks);
     }
   }
 

@@ -7,7 +7,7 @@
 
 import { FormatError } from "../../core/errors.ts";
 import { NOT_SCORED, type Sequence } from "./batch.ts";
-import { ChatTemplate } from "./chat-template.ts";
+import { ChatTemplate, type Conversation } from "./chat-template.ts";
 import type { Row } from "./row.ts";
 import type { OpenedTokenizer } from "./tokenizer/open-tokenizer.ts";
 
@@ -36,34 +36,26 @@ type TextRow = Exclude<Row, { readonly kind: "tokens" }>;
 
 export class RowEncoder {
   readonly #opened: OpenedTokenizer;
+  readonly #splitTurns: boolean;
   /** Compiled when a conversation comes: a broken template is no matter to other rows. */
   #template: ChatTemplate | undefined;
 
-  constructor(opened: OpenedTokenizer) {
+  /** @param splitTurns each turn of the assistant becomes a sequence of its own */
+  constructor(opened: OpenedTokenizer, splitTurns: boolean) {
     this.#opened = opened;
+    this.#splitTurns = splitTurns;
   }
 
   /** @throws {FormatError} INVALID_ROW, INVALID_TEMPLATE or INVALID_CONFIG */
-  encode(row: TextRow): EncodedRow {
+  encode(row: TextRow): EncodedRow[] {
+    if (row.kind === "messages") return this.#conversations(row).map((one) => this.#encodeConversation(one));
     const remarks = new Set<Remark>();
-    return { sequence: this.#sequenceOf(row, remarks), remarks };
-  }
-
-  #sequenceOf(row: TextRow, remarks: Set<Remark>): Sequence {
-    switch (row.kind) {
-      case "text":
-        return scoreFrom(0, this.#closed(row.text, remarks));
-      case "alpaca":
-      case "completion": {
-        const prompt = this.#begun(row.prompt, remarks);
-        const ids = this.#closed(row.prompt + row.completion, remarks);
-        const shared = sharedPrefix(prompt, ids);
-        if (shared < prompt.length) remarks.add("joined");
-        return scoreFrom(shared, ids);
-      }
-      case "messages":
-        return this.#conversation(row, remarks);
-    }
+    if (row.kind === "text") return [{ sequence: scoreFrom(0, this.#closed(row.text, remarks)), remarks }];
+    const prompt = this.#begun(row.prompt, remarks);
+    const ids = this.#closed(row.prompt + row.completion, remarks);
+    const shared = sharedPrefix(prompt, ids);
+    if (shared < prompt.length) remarks.add("joined");
+    return [{ sequence: scoreFrom(shared, ids), remarks }];
   }
 
   /** The tokens of a text with what the tokenizer puts in front. */
@@ -85,15 +77,21 @@ export class RowEncoder {
     return ids;
   }
 
-  #conversation({ messages, tools }: Extract<Row, { readonly kind: "messages" }>, remarks: Set<Remark>): Sequence {
-    const { tokenizer, template, specialTokens } = this.#opened;
+  #conversations({ messages, tools }: Extract<Row, { readonly kind: "messages" }>): Conversation[] {
+    const { template, specialTokens } = this.#opened;
     if (template === undefined) {
       throw new FormatError("INVALID_ROW", "messages need a chat template, and the base has none", {
         hint: "put a chat_template.jinja beside its tokenizer.json, or give rows of prompt and completion",
       });
     }
     this.#template ??= new ChatTemplate(template, specialTokens);
-    const { text, turns } = this.#template.render(messages, tools);
+    if (this.#splitTurns) return this.#template.renderApart(messages, tools);
+    return [this.#template.render(messages, tools)];
+  }
+
+  #encodeConversation({ text, turns }: Conversation): EncodedRow {
+    const { tokenizer } = this.#opened;
+    const remarks = new Set<Remark>();
     const ids = tokenizer.encode(text);
     const labels = new Int32Array(ids.length).fill(NOT_SCORED);
     for (const { start, end } of turns) {
@@ -107,7 +105,7 @@ export class RowEncoder {
       if (to === from || !tokenizer.isSpecial(ids[to - 1] ?? -1)) remarks.add("open-turn");
       for (let index = from; index < to; index++) labels[index] = ids[index] ?? 0;
     }
-    return { tokens: Int32Array.from(ids), labels };
+    return { sequence: { tokens: Int32Array.from(ids), labels }, remarks };
   }
 
   /** White space behind the special token that ends a turn is the template's: whoever generates has stopped by then. */

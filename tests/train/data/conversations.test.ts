@@ -45,10 +45,18 @@ function openTokenizer({ tokenizer: kind, special }: Pick<Case, "tokenizer" | "s
   return { file, tokenizer, bos: idOf("bos_token"), eos: idOf("eos_token"), specialTokens, template: undefined };
 }
 
-function encode(source: string, one: Pick<Case, "tokenizer" | "special" | "messages">): EncodedRow {
+type Conversation = Pick<Case, "tokenizer" | "special" | "messages">;
+
+function encodeAll(source: string, one: Conversation, splitTurns: boolean): EncodedRow[] {
   const opened = { ...openTokenizer(one), template: { text: source, file: "t.jinja" } };
   const row = { kind: "messages", messages: messagesOf(one.messages), tools: undefined } as const;
-  return new RowEncoder(opened).encode(row);
+  return new RowEncoder(opened, splitTurns).encode(row);
+}
+
+function encode(source: string, one: Conversation): EncodedRow {
+  const [encoded, ...others] = encodeAll(source, one, false);
+  if (encoded === undefined || others.length > 0) throw new Error("expected one row");
+  return encoded;
 }
 
 const maskOf = ({ sequence: { tokens, labels } }: EncodedRow) =>
@@ -83,7 +91,36 @@ describe("a chat template", () => {
     expect(error.message).toBe(
       "t.jinja: chat template: message 2 is rendered otherwise once later messages follow, so what the assistant says cannot be told apart",
     );
-    expect(error.hint).toMatch(/generation/);
+    expect(error.hint).toMatch(/--split-turns/);
+  });
+
+  test("that rewrites earlier turns gives a row for each turn, as the model will meet it, where turns are split", () => {
+    const messages = say("a", "b", "c", "d");
+    const rows = encodeAll(readTemplate("rewriting"), { ...qwen, messages }, true);
+    const { tokenizer } = openTokenizer(qwen);
+    const seen = rows.map(({ sequence: { tokens, labels } }) => {
+      const scored = [...labels].filter((label) => label >= 0);
+      return [tokenizer.decode([...tokens]), tokenizer.decode(scored)];
+    });
+    const thought = "<think>\n\n</think>\n\n";
+    const [ask, answer] = ["<|im_start|>user\n", "<|im_start|>assistant\n"];
+    expect(seen).toEqual([
+      [`${ask}a<|im_end|>\n${answer}${thought}b<|im_end|>\n`, `${thought}b<|im_end|>`],
+      [
+        `${ask}a<|im_end|>\n${answer}b<|im_end|>\n${ask}c<|im_end|>\n${answer}${thought}d<|im_end|>\n`,
+        `${thought}d<|im_end|>`,
+      ],
+    ]);
+  });
+
+  test("splits turns alike with marks and without", () => {
+    const source = readTemplate("chatml");
+    const messages = say("a", "b", "c", "d");
+    const rows = encodeAll(source, { ...qwen, messages }, true);
+    expect(rows).toEqual(encodeAll(withoutMarks(source), { ...qwen, messages }, true));
+    expect(rows).toHaveLength(2);
+    expect(rows[0]).toEqual(encode(source, { ...qwen, messages: messages.slice(0, 2) }));
+    expect(rows[1]?.sequence.tokens).toEqual(encode(source, { ...qwen, messages }).sequence.tokens);
   });
 
   test("that refuses the messages is quoted", async () => {
