@@ -136,7 +136,9 @@ export class NodeBuilder {
   ): readonly Value[] {
     const isFree = result !== "" && !this.#values.has(result) && !this.#reserved.has(result);
     const outputs = Array.from({ length: outputCount }, () => (isFree ? result : this.#freshName(operator)));
-    return this.#add(operator, inputs, new Map(Object.entries(attributes)), outputs, node);
+    // A second node of one layer must not have its name, which engines want to be unique.
+    const name = isFree || result === "" ? node : "";
+    return this.#add(operator, inputs, new Map(Object.entries(attributes)), outputs, name);
   }
 
   /** What a node says, for the rule of its gradient. */

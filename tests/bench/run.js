@@ -12,6 +12,7 @@ const BENCHES = {
   rescale: () => import("./rescale.js"),
   resize: () => import("./resize.js"),
   startup: () => import("./startup.js"),
+  train: () => import("./train.js"),
 };
 
 const [name, ...options] = process.argv.slice(2);
