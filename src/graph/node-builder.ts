@@ -15,13 +15,12 @@ import { type Call, invalid, unknownOperator, type Value } from "./call.ts";
 import { fixedShape } from "./fixed-shape.ts";
 import { INFERENCE_RULES } from "./infer/infer.ts";
 import { computeSizes } from "./infer/sizes.ts";
+import { assertOperatorSet } from "./operator-set.ts";
 import { isOperator, OPERATORS, type Operator } from "./operators.ts";
 
 /** What built graphs declare. Graphs that are taken over keep theirs. */
 const OPSET = 20;
 const IR_VERSION = 10;
-/** ReduceMean and ReduceMax take axes as an input, and ScatterElements adds, from here on. */
-const OLDEST_OPSET = 18;
 
 export interface NodeNames {
   /** For people and error messages. */
@@ -100,13 +99,7 @@ export class NodeBuilder {
 
   /** Inputs and initialisers of a graph that was built elsewhere, its versions, and the names that its nodes will need. */
   declare(graph: Graph): void {
-    const opset = graph.opsetImports.get("") ?? 0;
-    if (opset < OLDEST_OPSET) {
-      throw new UnsupportedError("UNSUPPORTED_MODEL", `expected operator set ${OLDEST_OPSET} or later, got ${opset}`, {
-        subject: graph.name,
-        hint: "convert the model: onnx.version_converter.convert_version(model, 18)",
-      });
-    }
+    assertOperatorSet(graph);
     this.#versions = { irVersion: graph.irVersion, opsetImports: graph.opsetImports };
     for (const { outputs } of graph.nodes) this.reserve(outputs);
     for (const [name, tensor] of graph.initialisers) this.initialiser({ ...tensor, name });

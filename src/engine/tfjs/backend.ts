@@ -7,7 +7,7 @@
 
 import { createRequire } from "node:module";
 import { UnsupportedError } from "../../core/errors.ts";
-import type { Device, DeviceInfo, DeviceName } from "../device.ts";
+import type { DeviceInfo, DeviceName } from "../device.ts";
 
 /** Every operation of tfjs-core, which each of the packages brings under the same names. */
 export type Tfjs = typeof import("@tensorflow/tfjs-core");
@@ -59,18 +59,15 @@ export async function openBackend(
         "install CUDA 11 and cuDNN 8, which it was built for",
       );
     }
-    return { tf, device: { device: candidate.device, type: typeOf(candidate.device), adapterName: candidate.name } };
+    const type = candidate.device === "cuda" ? "gpu" : "cpu";
+    return { tf, device: { device: candidate.device, type, adapterName: candidate.name } };
   }
   throw unavailable(device, "none of its packages is installed", INSTALL_HINT);
 }
 
-function typeOf(device: Device): DeviceInfo["type"] {
-  return device === "cuda" ? "gpu" : "cpu";
-}
-
-function unavailable(device: DeviceName, reason: string, hint: string, cause?: unknown): UnsupportedError {
+function unavailable(device: DeviceName, reason: string, hint: string): UnsupportedError {
   const problem = `engine tfjs is not available for device ${device}: ${reason}`;
-  return new UnsupportedError("DEVICE_UNAVAILABLE", problem, { hint, cause });
+  return new UnsupportedError("DEVICE_UNAVAILABLE", problem, { hint });
 }
 
 /** The package, or `undefined` where it is not installed. */

@@ -2,9 +2,10 @@
  * A graph as TensorFlow.js runs it: node by node, each value freed after its last use.
  */
 
-import { type LoraToolError, MemoryError, UnsupportedError } from "../../core/errors.ts";
+import { MemoryError, UnsupportedError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
 import type { Graph, GraphNode } from "../../formats/onnx/graph.ts";
+import { assertOperatorSet } from "../../graph/operator-set.ts";
 import { isOperator, type Operator } from "../../graph/operators.ts";
 import type { Program } from "../engine.ts";
 import type { EngineTensor, EngineTensors } from "../tensor.ts";
@@ -27,12 +28,14 @@ export class TfjsProgram implements Program {
   readonly #plan: readonly PlannedNode[];
 
   /**
-   * @throws {UnsupportedError} UNSUPPORTED_OPERATOR or UNSUPPORTED_DTYPE, which name the node or value
+   * @throws {UnsupportedError} UNSUPPORTED_OPERATOR or UNSUPPORTED_DTYPE, which name the node or value; UNSUPPORTED_MODEL
+   *   for an old operator set
    * @throws {MemoryError} when the weights do not fit
    */
   constructor(tf: Tfjs, graph: Graph) {
     this.#tf = tf;
     this.#graph = graph;
+    assertOperatorSet(graph);
     for (const { name, dtype } of [...graph.inputs, ...graph.outputs]) assertDtype(dtype, name);
     try {
       this.#plan = this.#makePlan();
@@ -133,7 +136,7 @@ function noKernel(subject: string, operator: string): UnsupportedError {
 }
 
 /** V8 throws a RangeError where a typed array does not fit. */
-function memoryError(error: unknown, { name }: Graph): LoraToolError | unknown {
+function memoryError(error: unknown, { name }: Graph): unknown {
   if (!(error instanceof RangeError && /allocation failed|array length/i.test(error.message))) return error;
   return new MemoryError("memory ran out while the graph was running", { subject: name, cause: error });
 }

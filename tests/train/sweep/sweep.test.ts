@@ -38,7 +38,7 @@ beforeAll(async () => {
   }));
   writeFileSync(data, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   await sweep(OPTIONS);
-});
+}, 120_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
