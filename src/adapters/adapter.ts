@@ -57,6 +57,11 @@ export type Delta =
       /** [out] */
       readonly outputs: TensorData;
     }
+  /**
+   * Rotations of the outputs in blocks (OFT): blocks [count, size, size] hold X of Q = X − Xᵀ, whose norm is at most
+   * constraint · outputs; rescale [out] multiplies the rows then.
+   */
+  | { readonly kind: "oft"; readonly blocks: TensorData; readonly constraint: number; readonly rescale?: TensorData }
   /** The whole change, of the shape of the parameter. */
   | { readonly kind: "full"; readonly values: TensorData };
 

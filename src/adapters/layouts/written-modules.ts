@@ -103,6 +103,7 @@ const DELTAS: Record<Delta["kind"], string> = {
   lokr: "LoKr",
   ia3: "IA3",
   vera: "VeRA",
+  oft: "OFT",
   full: "the change of a whole parameter",
 };
 

@@ -14,6 +14,7 @@ import { factorViews } from "./factor-views.ts";
 import { isTurned } from "./graph-layer.ts";
 import { ia3Step } from "./ia3.ts";
 import { lowRankStep } from "./low-rank-step.ts";
+import { oftSteps } from "./oft.ts";
 import { isWhole, type Layer, type Placement } from "./placement.ts";
 import { hadamardStep, kroneckerStep } from "./product-deltas.ts";
 import { problem } from "./report.ts";
@@ -34,6 +35,7 @@ export function weightSteps(
   if (delta.kind !== "lora") {
     if (!whole) throw problem(`${delta.kind} on a layer that the base stores in parts is not supported`);
     if (delta.kind === "ia3") return [ia3Step(delta, layer, placement, weight)];
+    if (delta.kind === "oft") return oftSteps(delta, layer, placement, weight);
     const scale = module.scale * weight;
     if (delta.kind === "vera") return [veraStep(delta, module.rank, layer, placement, scale)];
     return [delta.kind === "loha" ? hadamardStep(delta, placement, scale) : kroneckerStep(delta, placement, scale)];

@@ -19,14 +19,14 @@ export const FACTORS = [
   "b_norm",
   "weight",
   "on_input",
+  "oft_blocks",
+  "rescale",
 ] as const;
 export type LycorisFactor = (typeof FACTORS)[number];
 
 /** Tensors of algorithms that are refused, by how their names go on after the module. */
 export const REFUSED: ReadonlyMap<string, string> = new Map([
-  ["oft_blocks", "OFT rotates the weights, which is not read"],
-  ["oft_diag", "OFT rotates the weights, which is not read"],
-  ["rescale", "OFT and BOFT rotate the weights, which is not read"],
+  ["oft_diag", "OFT of early LyCORIS is not read"],
   ["a1.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
   ["a2.weight", "GLoRA multiplies the weights by a matrix, which is not read"],
   ["b1.weight", "GLoRA multiplies the weights by a matrix, which is not read"],

@@ -15,6 +15,7 @@ import type { LycorisFactor } from "./factors.ts";
 import { readLoha } from "./loha.ts";
 import { readLokr } from "./lokr.ts";
 import { readLora } from "./lora.ts";
+import { readOft } from "./oft.ts";
 
 export type Factors = ReadonlyMap<LycorisFactor, TensorData>;
 
@@ -51,6 +52,7 @@ const ALGORITHMS: readonly Algorithm[] = [
   },
   { name: "full", signs: ["diff"], others: ["alpha"], read: fullReader("diff") },
   { name: "norm", signs: ["w_norm"], others: ["alpha"], read: fullReader("w_norm") },
+  { name: "OFT", signs: ["oft_blocks", "rescale"], others: ["alpha"], read: readOft },
   { name: "IA3", signs: ["weight", "on_input"], others: [], read: readIa3 },
 ];
 

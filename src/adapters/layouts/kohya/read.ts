@@ -79,6 +79,7 @@ const METHODS: Record<AdapterModule["delta"]["kind"], string> = {
   lokr: "LoKr",
   ia3: "IA3",
   vera: "VeRA",
+  oft: "OFT",
   full: "full",
 };
 

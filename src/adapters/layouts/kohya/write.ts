@@ -22,7 +22,7 @@ export const kohyaWriter: LayoutWriter = (adapter, context) => {
     adapter,
     {
       target: "kohya's layout",
-      deltas: ["lora", "loha", "lokr", "ia3", "full"],
+      deltas: ["lora", "loha", "lokr", "ia3", "oft", "full"],
       kinds: ["linear", "conv"],
       magnitudes: { linear: ["outputs", "inputs"], conv: ["outputs", "inputs"] },
       bias: true,

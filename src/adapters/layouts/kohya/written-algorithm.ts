@@ -8,6 +8,7 @@ import type { AdapterModule, Delta } from "../../adapter.ts";
 import { matrixOf } from "../../matrix.ts";
 import { blockOf, copyOf, type OutputTensor, stacked } from "../../output/output-tensor.ts";
 import { storageView } from "../../resolve/placement.ts";
+import { alphaTensor } from "./alpha.ts";
 
 export interface WrittenAlgorithm {
   readonly tensors: readonly OutputTensor[];
@@ -73,6 +74,16 @@ const WRITERS: {
     const problem = "kohya's files have no place for VeRA";
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, { subject: name });
   },
+  oft: (name, { blocks, constraint, rescale }) => ({
+    tensors: [
+      copyOf(blocks, `${name}.oft_blocks`),
+      ...(rescale === undefined ? [] : [copyOf(rescale, `${name}.rescale`)]),
+      alphaTensor(`${name}.alpha`, constraint),
+    ],
+    rank: 0,
+    scale: 1,
+    factors: [1],
+  }),
   full: (name, { values }, { parameter }) => {
     const ofNorm = /\.[wb]_norm$/.test(values.name);
     const own = parameter === "bias" ? (ofNorm ? "b_norm" : "diff_b") : ofNorm ? "w_norm" : "diff";
@@ -91,6 +102,8 @@ export function writeAlgorithm(name: string, module: AdapterModule): WrittenAlgo
       return WRITERS.ia3(name, delta, module);
     case "vera":
       return WRITERS.vera(name, delta, module);
+    case "oft":
+      return WRITERS.oft(name, delta, module);
     case "full":
       return WRITERS.full(name, delta, module);
     case "lora":

@@ -115,7 +115,7 @@ describe("refuses", () => {
     ["an unknown factor", [...LORA, [`${M}.magic`, [1]]], "ADAPTER_MISMATCH", /magic/],
     ["a foreign tensor", [...LORA, ["optimizer.state", [1]]], "ADAPTER_MISMATCH", /optimizer/],
     ["GLoRA", [[`${M}.a1.weight`, [2, 2]]], "UNSUPPORTED_ADAPTER", /GLoRA/],
-    ["OFT", [[`${M}.oft_blocks`, [2, 2, 2]]], "UNSUPPORTED_ADAPTER", /OFT/],
+    ["BOFT", [[`${M}.oft_blocks`, [2, 2, 4, 4]]], "ADAPTER_MISMATCH", /BOFT/],
     [
       "factors of integers",
       [
