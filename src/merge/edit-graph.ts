@@ -35,22 +35,49 @@ export function editGraph(plan: MergePlan, graph: OnnxParameters, removal: Branc
   const names = new FreeNames(graph.model);
   for (const [constant, edits] of editsByConstant(plan, graph)) {
     const { key } = constant;
-    const edited = edits.reduce((sum, { parameters }) => sum + usesOf(parameters).length, 0);
-    const isWhole = edited === (graph.useCounts.get(key) ?? 0) && !isOutput(constant, graph.model);
-    edits.forEach(({ tensor, parameters }, index) => {
+    const all = [...graph.byName.values()].filter((parameter) => parameter.constant === constant);
+    const edited = edits.flatMap(({ parameters }) => parameters);
+    const others = all.filter((parameter) => !edited.includes(parameter));
+    const owner = keeper(constant, edits, others, graph);
+    const part = (parameters: readonly OnnxParameter[], add: (name: string) => string): string => {
+      const name = names.take(parameters[0]?.name ?? key);
+      const added = add(name);
+      for (const use of usesOf(parameters)) redirect(editor, use, parameters, name, graph);
+      return added;
+    };
+    for (const { tensor, parameters } of edits) {
       const { dtype, shape } = tensor;
-      if (isWhole && index === 0) {
+      if (tensor === owner?.tensor) {
         editor.setTensor(key, { dtype, shape });
         tensors.set(key, tensor);
-        return;
+        continue;
       }
-      const name = names.take(parameters[0]?.name ?? key);
-      tensors.set(editor.addInitialiser(name, { dtype, shape }, graphOf(constant, graph.model)), tensor);
-      for (const use of usesOf(parameters)) redirect(editor, use, parameters, name, graph);
-    });
+      const inGraph = graphOf(constant, graph.model);
+      tensors.set(
+        part(parameters, (name) => editor.addInitialiser(name, { dtype, shape }, inGraph)),
+        tensor,
+      );
+    }
+    if (owner !== undefined && others.length > 0) part(others, (name) => editor.cloneInitialiser(key, name));
   }
   if (removal !== undefined) removeBranches(editor, removal);
   return { editor, tensors };
+}
+
+/**
+ * Which edit the constant itself takes: that of the layer that it is named after, or any when all layers are edited.
+ * `undefined` when it has to stay for uses that are not edited, or that nothing is known of.
+ */
+function keeper(
+  { key, ...constant }: OnnxConstant,
+  edits: readonly Edited[],
+  others: readonly OnnxParameter[],
+  { model, useCounts }: OnnxParameters,
+): Edited | undefined {
+  const known = usesOf([...others, ...edits.flatMap(({ parameters }) => parameters)]).length;
+  if (known !== (useCounts.get(key) ?? 0) || isOutput(constant, model)) return undefined;
+  const own = edits.find(({ parameters }) => parameters.some(({ name }) => name === key));
+  return own ?? (others.length === 0 ? edits[0] : undefined);
 }
 
 function editsByConstant(plan: MergePlan, { byName }: OnnxParameters): Map<OnnxConstant, Edited[]> {
@@ -78,7 +105,7 @@ function usesOf(parameters: readonly OnnxParameter[]): WeightUse[] {
   return parameters.flatMap(({ uses }) => uses);
 }
 
-function isOutput({ name, scope }: OnnxConstant, model: OnnxModel): boolean {
+function isOutput({ name, scope }: Pick<OnnxConstant, "name" | "scope">, model: OnnxModel): boolean {
   return graphOf({ scope }, model)?.outputs.some((output) => output.name === name) === true;
 }
 

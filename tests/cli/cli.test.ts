@@ -41,7 +41,7 @@ describe("wrong usage", () => {
     ["an unknown command", ["mrege"], /unknown command 'mrege'\n\(Did you mean merge\?\)/],
     ["an unknown option", [...mergeInto("x"), "--overwritte"], /'--overwritte'\n\(Did you mean --overwrite\?\)/],
     ["no base", ["merge", "-o", "x"], /missing required argument 'base'/],
-    ["no adapter", ["merge", BASE, "-o", "x"], /missing required argument 'adapter/],
+    ["no adapter", ["merge", BASE, "-o", "x"], /expected at least one adapter, got none/],
     ["no output", ["merge", BASE, ADAPTER], /required option '-o, --out <path>'/],
     ["no path", ["inspect"], /missing required argument 'path'/],
     ["nothing to verify", ["verify", BASE, ADAPTER], /expected <base> <adapter>\.\.\. <merged>/],

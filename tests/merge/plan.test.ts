@@ -151,7 +151,7 @@ describe("a dry run", () => {
       shape: [6, 8],
       modules: [Q],
     });
-    expect(report.tensors).toEqual({ copy: 0, cast: 2, merge: 2, replace: 0, untie: 0, new: 0 });
+    expect(report.tensors).toEqual({ copy: 0, cast: 2, merge: 2, replace: 0, untie: 0, new: 0, remove: 0 });
     expect(report.result).toBeUndefined();
     expect(readdirSync(folder).sort()).toEqual(["adapter", "base"]);
   });

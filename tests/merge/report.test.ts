@@ -43,7 +43,7 @@ describe("a report", () => {
       out,
     });
     expect(result).toMatchObject({ elements: 48, changed: 8, lost: 8 });
-    expect(counts).toEqual({ copy: 3, cast: 0, merge: 1, replace: 0, untie: 0, new: 0 });
+    expect(counts).toEqual({ copy: 3, cast: 0, merge: 1, replace: 0, untie: 0, new: 0, remove: 0 });
   });
 
   test("gives size and hash of every weights file as it lies on disk", async () => {
