@@ -65,7 +65,7 @@ class OnnxBase implements Base {
     this.#projection = findProjection(graph);
     this.#graph = pruneGraph({
       ...graph,
-      outputs: graph.outputs.filter(({ name }) => name === this.#projection.logits),
+      outputs: graph.outputs.filter(({ name }) => name === this.#projection.output),
     });
     const { layers, names } = nameParameters(findParameters(model), this.#projection.chain[0]?.outputs[0]);
     this.layers = layers;
