@@ -1,5 +1,5 @@
 /**
- * config.json of a model folder.
+ * config.json of a model folder or inside an exported model.
  */
 
 import { statSync } from "node:fs";
@@ -9,6 +9,8 @@ import { parseJsonObject } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { readSmallFile } from "./byte-source.ts";
 import { listFolder, resolveInFolder } from "./model-folder.ts";
+import { CONFIG_KEY } from "./onnx/metadata.ts";
+import type { OnnxModel } from "./onnx/model.ts";
 
 const CONFIG_NAME = "config.json";
 
@@ -23,12 +25,18 @@ export function findModelConfig(folder: string): JsonObject | undefined {
   return readModelConfig(resolveInFolder(folder, CONFIG_NAME), join(folder, CONFIG_NAME));
 }
 
+/** Exported models carry theirs in the metadata. */
+export function configInMetadata({ metadata, path }: Pick<OnnxModel, "metadata" | "path">): JsonObject | undefined {
+  const text = metadata.get(CONFIG_KEY);
+  return text === undefined ? undefined : parseModelConfig(new TextEncoder().encode(text), path);
+}
+
 /** @param shownPath how errors name it */
 export function readModelConfig(path: string, shownPath: string): JsonObject {
   const { bytes } = readSmallFile(path, MAX_CONFIG_BYTES, shownPath);
   return parseModelConfig(bytes, shownPath);
 }
 
-export function parseModelConfig(bytes: Uint8Array, shownPath: string): JsonObject {
+function parseModelConfig(bytes: Uint8Array, shownPath: string): JsonObject {
   return parseJsonObject(bytes, { file: shownPath, pythonNumbers: true });
 }

@@ -12,7 +12,7 @@ import type { JsonObject } from "../core/json.ts";
 import { summarise } from "../core/text.ts";
 import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
-import { parseModelConfig, readModelConfig } from "./model-config.ts";
+import { configInMetadata, readModelConfig } from "./model-config.ts";
 import { collectSmallFiles, listFolder, resolveInFolder } from "./model-folder.ts";
 import { CONFIG_KEY } from "./onnx/metadata.ts";
 import type { OnnxModel } from "./onnx/model.ts";
@@ -162,9 +162,8 @@ function readConfigBeside(path: string): FoundConfig {
 }
 
 /** Exported models carry theirs in the metadata. */
-function readConfigInside({ metadata, path }: OnnxModel): FoundConfig | undefined {
-  const text = metadata.get(CONFIG_KEY);
-  return text === undefined ? undefined : attemptConfig(() => parseModelConfig(new TextEncoder().encode(text), path));
+function readConfigInside(model: OnnxModel): FoundConfig | undefined {
+  return model.metadata.has(CONFIG_KEY) ? attemptConfig(() => configInMetadata(model)) : undefined;
 }
 
 /** A config.json around or in one file is no part of what the user named: a broken one is told and left out. */

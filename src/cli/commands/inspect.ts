@@ -71,8 +71,10 @@ function modelFacts(report: InspectedModel): string[][] {
     ["tied", report.tied ? "yes: one tensor is input embedding and output head" : "no"],
   ];
   for (const { name, bytes } of report.files) facts.push(["file", `${escapeText(name)}, ${formatBytes(bytes)}`]);
-  for (const [key, text] of Object.entries(report.metadata))
-    facts.push(["metadata", `${escapeText(key)}: ${escapeText(text)}`]);
+  for (const [key, text] of Object.entries(report.metadata)) {
+    const shown = text.includes("\n") ? `${formatBytes(Buffer.byteLength(text))} of text` : escapeText(text);
+    facts.push(["metadata", `${escapeText(key)}: ${shown}`]);
+  }
   return facts;
 }
 

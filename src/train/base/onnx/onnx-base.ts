@@ -11,7 +11,7 @@ import { isFloatDtype } from "../../../core/dtype.ts";
 import { UnsupportedError } from "../../../core/errors.ts";
 import { inFile } from "../../../core/in-file.ts";
 import type { JsonObject } from "../../../core/json.ts";
-import { findModelConfig } from "../../../formats/model-config.ts";
+import { configInMetadata, findModelConfig } from "../../../formats/model-config.ts";
 import type { Graph } from "../../../formats/onnx/graph.ts";
 import type { OnnxModel } from "../../../formats/onnx/model.ts";
 import { findParameters } from "../../../formats/onnx/parameters/parameters.ts";
@@ -60,7 +60,7 @@ class OnnxBase implements Base {
     this.files = store.files;
     this.warnings = store.warnings;
     this.tokenizerFolder = dirname(path);
-    this.config = findModelConfig(this.tokenizerFolder);
+    this.config = configInMetadata(model) ?? findModelConfig(this.tokenizerFolder);
     const graph = toGraph(model);
     this.#projection = findProjection(graph);
     this.#graph = pruneGraph({
