@@ -26,9 +26,9 @@ export const LINEARS = [
 
 export const LAYER_COUNT = LAYERS;
 
-/** HF folder of the base, 1.1 B parameters in bf16. */
-export function baseModel() {
-  const folder = join(CACHE, "base-1.1b-bf16");
+/** HF folder of a base, 1.1 B parameters in bf16; of another name, with other numbers. */
+export function baseModel(name = "base-1.1b-bf16") {
+  const folder = join(CACHE, name);
   return make(folder, () => {
     const entries = [
       ["model.embed_tokens.weight", [VOCABULARY, HIDDEN]],

@@ -6,5 +6,7 @@ const [adapter, out, rank] = process.argv.slice(2);
 const started = performance.now();
 const report = await resize({ adapter, out, rank: Number(rank) });
 const seconds = (performance.now() - started) / 1000;
+const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
 // Linux counts in kilobytes.
-console.log(JSON.stringify({ seconds, peakBytes: process.resourceUsage().maxRSS * 1024, error: report.error }));
+const usage = { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakBytes: maxRSS * 1024 };
+console.log(JSON.stringify({ seconds, ...usage, error: report.error }));

@@ -31,13 +31,13 @@ export async function run([rank = "64"]) {
   const out = join(CACHE, "resized");
   rmSync(out, { recursive: true, force: true });
   const child = join(import.meta.dirname, "resize-child.js");
-  const { seconds, peakBytes, error } = JSON.parse(
+  const { seconds, cpuSeconds, peakBytes, error } = JSON.parse(
     execFileSync(process.execPath, [child, folder, out, rank], { encoding: "utf8" }),
   );
   rmSync(out, { recursive: true, force: true });
   console.log(
-    `rank ${RANK} to ${rank}, ${(statSync(weights).size / 1e9).toFixed(2)} GB: ${seconds.toFixed(1)} s, durable copy ` +
-      `${copy.toFixed(1)} s, peak ${(peakBytes / 1e6).toFixed(0)} MB, error ${error.toPrecision(2)}`,
+    `rank ${RANK} to ${rank}, ${(statSync(weights).size / 1e9).toFixed(2)} GB: ${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(0)} s ` +
+      `of processor, durable copy ${copy.toFixed(1)} s, peak ${(peakBytes / 1e6).toFixed(0)} MB, error ${error.toPrecision(2)}`,
   );
 }
 

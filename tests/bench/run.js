@@ -7,6 +7,7 @@
 import { cpus, totalmem } from "node:os";
 
 const BENCHES = {
+  extract: () => import("./extract.js"),
   merge: () => import("./merge.js"),
   peft: () => import("./peft.js"),
   rescale: () => import("./rescale.js"),

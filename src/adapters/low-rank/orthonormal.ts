@@ -8,7 +8,6 @@
  */
 
 import { cholesky, invertUpper } from "../../core/linear-algebra/cholesky.ts";
-import { multiply } from "../../core/linear-algebra/products.ts";
 import type { Gemm } from "../../engine/gemm.ts";
 
 /** matrix = basis [length, size] · triangle [size, width]; the basis is orthonormal, and is not written out. */
@@ -41,18 +40,18 @@ export async function orthonormalise(
   let triangle: Float64Array | undefined;
   for (let pass = 1; ; pass++) {
     const { upper, inverse, condition } = await factorGram(gemm, columns, length, width);
-    triangle = triangle === undefined ? upper : multiply(upper, width, width, triangle, width);
-    const times = async (right: Float64Array, count: number) => {
-      const target = new Float64Array(length * count);
-      await gemm.multiply({ m: length, n: count, k: width, left: columns, right, target });
+    const times = async (left: Float64Array, rows: number, right: Float64Array, count: number) => {
+      const target = new Float64Array(rows * count);
+      await gemm.multiply({ m: rows, n: count, k: width, left, right, target });
       return target;
     };
+    triangle = triangle === undefined ? upper : await times(upper, width, triangle, width);
     if (condition <= WELL_CONDITIONED || pass === MAX_PASSES) {
-      const combine = (coefficients: Float64Array, count: number) =>
-        times(multiply(inverse, width, width, coefficients, count), count);
+      const combine = async (coefficients: Float64Array, count: number) =>
+        times(columns, length, await times(inverse, width, coefficients, count), count);
       return { size: width, triangle, combine };
     }
-    columns = await times(inverse, width);
+    columns = await times(columns, length, inverse, width);
   }
 }
 

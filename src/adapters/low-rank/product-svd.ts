@@ -6,7 +6,7 @@
  * 4th ed., section 5.4.5).
  */
 
-import { multiplyTransposed, transpose } from "../../core/linear-algebra/products.ts";
+import { transpose } from "../../core/linear-algebra/products.ts";
 import { squareSvd } from "../../core/linear-algebra/square-svd.ts";
 import type { Gemm } from "../../engine/gemm.ts";
 import { squareSum } from "./choose-rank.ts";
@@ -45,9 +45,14 @@ export async function productSvd(
 ): Promise<LowRankSvd> {
   const outer = await orthonormalise(gemm, left, rows, inner);
   const input = await orthonormalise(gemm, rightTurned, columns, inner);
-  const core = multiplyTransposed(outer.triangle, outer.size, inner, input.triangle, input.size);
+  const product = async (a: Float64Array, b: Float64Array, m: number, n = m, k = m) => {
+    const target = new Float64Array(m * n);
+    await gemm.multiply({ m, n, k, left: a, right: b, target, turnRight: true });
+    return target;
+  };
+  const core = await product(outer.triangle, input.triangle, outer.size, input.size, inner);
   const size = Math.max(outer.size, input.size);
-  const svd = squareSvd(square(core, outer.size, input.size, size), size);
+  const svd = await squareSvd(square(core, outer.size, input.size, size), size, product);
   const values = svd.values.subarray(0, Math.min(outer.size, input.size));
   const side = (vectors: Float64Array, own: number, rank: number) => {
     const coefficients = new Float64Array(own * rank);

@@ -6,7 +6,7 @@
  * need any. From scratch they would take ten sweeps, a whole Golub-Kahan decomposition in JavaScript three times as long.
  */
 
-import { dot, multiply, multiplyTransposed, transpose } from "./products.ts";
+import { dot, multiplyTransposed, transpose } from "./products.ts";
 import { rotate, symmetricEigen } from "./symmetric-eigen.ts";
 
 export interface SquareSvd {
@@ -27,21 +27,30 @@ const NOISE = 1e-14;
 /** Each sweep squares the cosines: more than a few mean that there are NaNs. */
 const MAX_SWEEPS = 30;
 
-/** matrix = Σ values[i] · left[i]ᵀ · right[i]; finite, [size, size]. */
-export function squareSvd(matrix: Float64Array, size: number): SquareSvd {
+/** a · bᵀ of square matrices. */
+export type TurnedProduct = (a: Float64Array, b: Float64Array, size: number) => Promise<Float64Array>;
+
+/**
+ * matrix = Σ values[i] · left[i]ᵀ · right[i]
+ *
+ * @param matrix finite, [size, size]
+ * @param product where products are made
+ */
+export async function squareSvd(
+  matrix: Float64Array,
+  size: number,
+  product: TurnedProduct = async (a, b) => multiplyTransposed(a, size, size, b, size),
+): Promise<SquareSvd> {
   const largest = matrix.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   if (largest === 0) return { values: new Float64Array(size), left: matrix.slice(), right: identity(size) };
   // Squares neither overflow nor vanish.
   const scaled = matrix.map((value) => value / largest);
-  const right = eigenvectorRows(scaled, size);
-  const images = multiplyTransposed(right, size, size, scaled, size);
+  const turned = transpose(scaled, size, size);
+  // The eigenvectors of CᵀC.
+  const right = symmetricEigen(await product(turned, turned, size), size).vectors;
+  const images = await product(right, scaled, size);
   for (let sweep = 0; sweep < MAX_SWEEPS && rotateAll(images, right, size); sweep++);
   return sorted(images, right, size, largest);
-}
-
-/** Rows are the eigenvectors of CᵀC. */
-function eigenvectorRows(matrix: Float64Array, size: number): Float64Array {
-  return symmetricEigen(multiply(transpose(matrix, size, size), size, size, matrix, size), size).vectors;
 }
 
 /** One rotation for each pair of rows that are not orthogonal; whether there was any. */

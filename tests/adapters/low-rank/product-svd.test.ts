@@ -53,7 +53,7 @@ describe.each(Object.keys(LEFT))("%s", (name) => {
     const { size, triangle, combine } = await orthonormalise(gemm, left, rows, inner);
     const again = await combine(triangle, inner);
     expect(distance(again, left)).toBeLessThanOrEqual(1e-14 * norm(left));
-    const { left: directions, values } = squareSvd(triangle, size);
+    const { left: directions, values } = await squareSvd(triangle, size);
     const count = values.filter((value) => value > 1e-12 * (values[0] ?? 0)).length;
     const basis = await combine(transpose(directions.subarray(0, count * size), count, size), count);
     for (let a = 0; a < count; a++) {
@@ -72,7 +72,7 @@ describe.each(Object.keys(LEFT))("%s", (name) => {
     // The product itself, padded to a square.
     const square = new Float64Array(rows * rows);
     for (let row = 0; row < rows; row++) square.set(product.subarray(row * columns, (row + 1) * columns), row * rows);
-    const wanted = squareSvd(square, rows).values;
+    const wanted = (await squareSvd(square, rows)).values;
     for (const [index, value] of values.entries()) {
       expect(Math.abs(value - (wanted[index] ?? 0))).toBeLessThanOrEqual(1e-12 * (wanted[0] ?? 0));
     }

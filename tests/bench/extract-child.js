@@ -1,0 +1,12 @@
+/** Runs one extraction in a process of its own and prints how long it took and its peak memory. */
+
+import { extract } from "lora-tool";
+
+const [base, tuned, out, rank] = process.argv.slice(2);
+const started = performance.now();
+const report = await extract({ base, tuned, out, rank: Number(rank) });
+const seconds = (performance.now() - started) / 1000;
+const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
+// Linux counts in kilobytes.
+const usage = { cpuSeconds: (userCPUTime + systemCPUTime) / 1e6, peakBytes: maxRSS * 1024 };
+console.log(JSON.stringify({ seconds, ...usage, error: report.error }));
