@@ -58,25 +58,21 @@ beforeAll(async () => {
 afterAll(() => engine.close());
 
 describe.each(EXPORTS)("%s", (name) => {
-  it.each([
-    [12, false],
-    [5, true],
-  ])(
-    "has PEFT's loss and gradients to 1e-4, with %i rows of logits at a time, recomputed: %s",
-    async (chunkRows, recompute) => {
-      const golden = openGolden(name);
-      const { graph, loss, gradients } = buildStepGraph(stepOptions(name, chunkRows, recompute));
-      const results = await runGraph(engine, graph, feedsOf(golden));
-      expect(relativeError(results.get(loss), goldenNumbers(golden, "loss"))).toBeLessThan(1e-5);
-      for (const module of modulesOf(golden)) {
-        for (const part of PARTS) {
-          const found = results.get(gradients.get(`${module}/${part}`) ?? "");
-          expect(
-            relativeError(found, goldenNumbers(golden, `${module}.${part}.grad`)),
-            `${module} ${part}`,
-          ).toBeLessThan(1e-4);
-        }
+  // Half of them with few rows of logits at a time and blocks computed twice, which must change nothing.
+  const [chunkRows, recompute] = name.includes("dynamo") ? [5, true] : [12, false];
+
+  it("has PEFT's loss to 1e-5 and its gradients to 1e-4", async () => {
+    const golden = openGolden(name);
+    const { graph, loss, gradients } = buildStepGraph(stepOptions(name, chunkRows, recompute));
+    const results = await runGraph(engine, graph, feedsOf(golden));
+    expect(relativeError(results.get(loss), goldenNumbers(golden, "loss"))).toBeLessThan(1e-5);
+    for (const module of modulesOf(golden)) {
+      for (const part of PARTS) {
+        const found = results.get(gradients.get(`${module}/${part}`) ?? "");
+        expect(relativeError(found, goldenNumbers(golden, `${module}.${part}.grad`)), `${module} ${part}`).toBeLessThan(
+          1e-4,
+        );
       }
-    },
-  );
+    }
+  });
 });
