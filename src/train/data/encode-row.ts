@@ -102,7 +102,7 @@ export class RowEncoder {
       if (from < before.length) remarks.add("joined");
       // A token that reaches over the end holds the turn's last characters.
       const to = this.#endOfTurn(ids, from, Math.min(whole < upTo.length ? whole + 1 : whole, ids.length));
-      if (to === from || !tokenizer.isSpecial(ids[to - 1] ?? -1)) remarks.add("open-turn");
+      if (to === from || !this.#endsTurns(ids[to - 1])) remarks.add("open-turn");
       for (let index = from; index < to; index++) labels[index] = ids[index] ?? 0;
     }
     return { sequence: { tokens: Int32Array.from(ids), labels }, remarks };
@@ -112,8 +112,12 @@ export class RowEncoder {
   #endOfTurn(ids: readonly number[], from: number, to: number): number {
     const { tokenizer } = this.#opened;
     let end = to;
-    while (end > from && !tokenizer.isSpecial(ids[end - 1] ?? -1)) end--;
+    while (end > from && !this.#endsTurns(ids[end - 1])) end--;
     return end > from && tokenizer.decode(ids.slice(end, to)).trim() === "" ? end : to;
+  }
+
+  #endsTurns(id: number | undefined): boolean {
+    return id !== undefined && (id === this.#opened.eos || this.#opened.tokenizer.isSpecial(id));
   }
 }
 

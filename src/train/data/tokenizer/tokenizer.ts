@@ -126,7 +126,7 @@ function openLibrary(root: Component, checked: CheckedModel): LibraryTokenizer {
     decoder: toPlain(values.get("decoder") ?? null),
   };
   try {
-    // Without `type` the library takes what has only a vocabulary for word-level, which it has no name for.
+    // Word level has no name in the library: it is what has a vocabulary and nothing else.
     return new LibraryTokenizer(components, { unk_token: unknown ?? null });
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
