@@ -7,7 +7,7 @@ export type Chart = LineChart | CellChart;
 export interface Axis {
   readonly label: string;
   readonly scale: "linear" | "log";
-  /** Where to put ticks; chosen by the plotting library when absent. */
+  /** Where a logarithmic axis of whole numbers has its ticks; chosen by the plotting library when absent. */
   readonly ticks?: readonly number[];
 }
 

@@ -183,12 +183,11 @@ function plotOf(options: PlotOptions): Element {
 }
 
 function axisOf({ label, scale, ticks }: Axis, width = 400): ScaleOptions {
-  return {
-    label,
-    type: scale,
-    ...(ticks === undefined ? { ticks: Math.max(3, Math.floor(width / 80)) } : { ticks: [...ticks] }),
-    ...(scale === "log" && { tickFormat: shortNumber }),
-  };
+  if (scale === "linear") return { label, type: scale, ticks: Math.max(3, Math.floor(width / 80)) };
+  if (ticks === undefined) return { label, type: scale, tickFormat: shortNumber };
+  // D3 leaves out labels of a logarithmic scale between powers of its base.
+  const tickFormat = (power: number) => String(Math.round(2 ** power));
+  return { label, type: "linear", transform: Math.log2, ticks: ticks.map(Math.log2), tickFormat };
 }
 
 function coloursOf(kind: LineChart["colours"], count: number, isDark: boolean): string[] {

@@ -84,8 +84,12 @@ function renderFigure(chart: Chart, number: number): string {
 </figure>`;
 }
 
+/** Characters from which on a cell may break into lines. */
+const LONG_CELL = 40;
+
 function renderTable(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = (row: readonly string[]) => row.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("");
+  const open = (cell: string) => (cell.length > LONG_CELL ? '<td class="long">' : "<td>");
+  const cells = (row: readonly string[]) => row.map((cell) => `${open(cell)}${escapeHtml(cell)}</td>`).join("");
   return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table><caption>${escapeHtml(caption)}</caption>
 <thead><tr>${head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join("")}</tr></thead>
 <tbody>${rows.map((row) => `<tr>${cells(row)}</tr>`).join("\n")}</tbody></table></div>`;

@@ -47,7 +47,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 caption { text-align: left; padding: 12px 14px 4px; color: var(--soft); font-size: 13px; }
 th, td { padding: 7px 14px; text-align: left; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; font-size: 12.5px; color: var(--soft); font-weight: 600; white-space: nowrap; }
-td { overflow-wrap: break-word; }
+td { white-space: nowrap; }
+td.long { white-space: normal; min-width: 26ch; overflow-wrap: anywhere; }
 .findings { list-style: none; margin: 0; padding: 0; display: grid; gap: 12px; }
 .findings li {
   background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--open);

@@ -4,7 +4,7 @@
 
 import type { Axis, LineChart, Point, Series } from "../report/chart.ts";
 import type { StepRecord } from "../report/run-record.ts";
-import { smoothPoints, thinPoints } from "../report/thin.ts";
+import { smoothPoints } from "../report/thin.ts";
 import { mean, type SeedGroup } from "./cell-result.ts";
 import { panelsOf } from "./chart-parts.ts";
 import { CONVENTION_NAMES } from "./words.ts";
@@ -12,7 +12,7 @@ import { CONVENTION_NAMES } from "./words.ts";
 const STEP: Axis = { label: "step", scale: "linear" };
 
 /** Points of a curve in a figure of many. */
-const CURVE_POINTS = 240;
+const CURVE_POINTS = 100;
 
 /** @param at what the titles end with */
 export function chartSteps(all: readonly SeedGroup[], lr: number, at: string): LineChart[] {
@@ -90,14 +90,10 @@ function curveOf(
     curves.every((curve) => curve.has(step)),
   );
   const rows = common.map((step) => ({ step, values: curves.map((curve) => curve.get(step) ?? Number.NaN) }));
-  const points = thinPoints(
-    rows.map(({ step, values }): Point => [step, mean(values)]),
-    CURVE_POINTS,
-  );
+  // Smoothed curves have no peaks to lose.
+  const stride = Math.ceil(rows.length / CURVE_POINTS);
+  const shown = rows.filter((_, index) => index % stride === 0 || index === rows.length - 1);
+  const points = shown.map(({ step, values }): Point => [step, mean(values)]);
   if (cells.length < 2) return { points };
-  const kept = new Set(points.map(([step]) => step));
-  const band = rows.flatMap(({ step, values }) =>
-    kept.has(step) ? [[step, Math.min(...values), Math.max(...values)] as const] : [],
-  );
-  return { points, band };
+  return { points, band: shown.map(({ step, values }) => [step, Math.min(...values), Math.max(...values)]) };
 }

@@ -38,6 +38,7 @@ const FREE = new Set([
   "finish",
   "overwrite",
   "dryRun",
+  "engine",
   "signal",
   "onProgress",
   "threads",
@@ -54,6 +55,7 @@ export function settingsOf(options: SweepOptions, axes: CellAxes, baseElements: 
   const given = Object.entries(options).filter(([name, value]) => !FREE.has(name) && value !== undefined);
   return {
     version: VERSION,
+    engine: options.engine ?? "onnxruntime",
     ...Object.fromEntries(given.map(([name, value]) => [name, inWords(value)])),
     ...Object.fromEntries(Object.entries(axes).map(([name, values]) => [name, inWords(values)])),
     baseElements: String(baseElements),
