@@ -22,6 +22,8 @@ interface Case {
     readonly warmup_steps: number;
     readonly max_grad_norm: number;
     readonly scheduler: "linear";
+    readonly optimizer?: "sgd";
+    readonly lora_plus_ratio?: number;
   };
 }
 
@@ -45,6 +47,8 @@ export async function expectParity(name: string, base?: string): Promise<void> {
     warmupSteps: options.warmup_steps,
     maxGradNorm: options.max_grad_norm,
     scheduler: options.scheduler,
+    optimizer: options.optimizer,
+    loraPlusRatio: options.lora_plus_ratio,
     steps: STEPS,
     batchSize: 4,
     shuffle: false,

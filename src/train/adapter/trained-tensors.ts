@@ -7,12 +7,13 @@
 import { UnsupportedError, UsageError } from "../../core/errors.ts";
 import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
 import { quote, summarise } from "../../core/text.ts";
-import type { Base } from "../base/base.ts";
+import type { Base, BaseLayer } from "../base/base.ts";
 import { rateFactorOf, weightDecayOf } from "../optimise/groups.ts";
 import { MOMENTS, type OptimizerName, type Parameter } from "../optimise/optimizer.ts";
 import type { TrainSettings } from "../settings.ts";
 import { BaseMatrix, valuesOf } from "./base-matrix.ts";
 import { type InitialAdapter, readInitialTensors } from "./initial-adapter.ts";
+import { leavesResidual } from "./initialisations.ts";
 import { initialiseFactors } from "./initialise.ts";
 import { type Part, partName, partShapes, partsOf } from "./parts.ts";
 import type { SavedWeight } from "./saved-modules.ts";
@@ -52,7 +53,7 @@ export function createTrainedSet(options: CreateOptions): TrainedSet {
   for (const { name, module, parameter } of saved) {
     const shape = base.weights.get(name)?.shape ?? [];
     const values = given.get(parameter) ?? valuesOf(base, name).slice();
-    tensors.push(tensorOf({ name, module, part: "whole", storedAs: parameter, shape, values }, settings));
+    tensors.push(tensorOf({ name, module, part: "whole", storedAs: parameter, shape, values }, false, settings));
   }
   if (initial !== undefined) assertSameParts(initial, tensors);
   return { modules, saved, tensors };
@@ -69,6 +70,12 @@ function createModule(
   if (dora && layer.kind === "embedding") {
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", "DoRA on an embedding is not trained here", {
       subject: layer.module,
+    });
+  }
+  if (leavesResidual(init, layer.kind === "embedding" ? "embedding" : "linear") && isShared(base, layer)) {
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", `${init} changes the weight, which another layer uses as well`, {
+      subject: layer.module,
+      hint: "leave the output head out, or use another --init",
     });
   }
   const weight = new BaseMatrix(base, layer);
@@ -94,12 +101,22 @@ function createModule(
       part === "magnitude"
         ? (given.get(name) ?? weight.mergedNorms(values.down, values.up, rank, scale))
         : values[part];
-    return tensorOf({ name, module: layer.module, part, storedAs: name, shape: shapes[part], values: start }, settings);
+    return tensorOf(
+      { name, module: layer.module, part, storedAs: name, shape: shapes[part], values: start },
+      layer.kind === "embedding",
+      settings,
+    );
   });
+}
+
+/** A tied head, and the embedding that it is tied to. */
+function isShared(base: Base, { module, weight }: BaseLayer): boolean {
+  return base.layers.some((other) => other.module !== module && other.weight === weight);
 }
 
 function tensorOf(
   tensor: Pick<TrainedTensor, "name" | "module" | "part" | "storedAs" | "shape" | "values">,
+  isEmbedding: boolean,
   settings: TrainSettings,
 ): TrainedTensor {
   const { optimizer } = settings.optimiser;
@@ -107,7 +124,7 @@ function tensorOf(
     ...tensor,
     firstMoment: momentOf(optimizer, 1, tensor.values.length),
     secondMoment: momentOf(optimizer, 2, tensor.values.length),
-    rateFactor: rateFactorOf(tensor, settings.optimiser),
+    rateFactor: rateFactorOf(tensor, isEmbedding, settings.optimiser),
     weightDecay: weightDecayOf(tensor, settings.optimiser),
   };
 }

@@ -7,8 +7,20 @@ import type { OptimiserSettings } from "../settings.ts";
 
 type Described = Pick<TrainedTensor, "name" | "module" | "part" | "shape">;
 
-/** LoRA+ (arXiv 2402.12354; PEFT `create_loraplus_optimizer`): `up` and all vectors learn faster by the ratio. */
-export function rateFactorOf({ part, shape }: Described, { loraPlusRatio }: OptimiserSettings): number {
+/** PEFT's own learning rate of embeddings under LoRA+. */
+const LORA_PLUS_EMBEDDING_RATE = 1e-6;
+
+/**
+ * LoRA+ (arXiv 2402.12354; PEFT `create_loraplus_optimizer`): `up` and all vectors learn faster by the ratio, adapters of
+ * embeddings at a small rate of their own.
+ */
+export function rateFactorOf(
+  { part, shape }: Described,
+  isEmbedding: boolean,
+  { loraPlusRatio, learningRate }: OptimiserSettings,
+): number {
+  if (loraPlusRatio === 1) return 1;
+  if (isEmbedding) return LORA_PLUS_EMBEDDING_RATE / learningRate;
   return part === "up" || shape.length === 1 ? loraPlusRatio : 1;
 }
 
