@@ -1,9 +1,11 @@
 /**
- * Adapted ends of a tied embedding, for layouts whose readers adapt both ends at once: one module then stands for both.
+ * Adapted ends of a tied embedding, between layouts whose readers adapt both ends at once, by one module, and those that adapt
+ * each end by its own.
  */
 
 import { UnsupportedError } from "../../core/errors.ts";
 import type { Adapter, AdapterModule } from "../adapter.ts";
+import { modelTypes } from "../architecture/model-types.ts";
 import { saysTied } from "../architecture/tied-embedding.ts";
 import { transpose } from "../matrix.ts";
 import { loraFactors } from "../output/lora-factors.ts";
@@ -35,6 +37,38 @@ export function joinTiedEnds(
     `the base ties both ends of its embedding, which ${target} adapts together, and the adapter was trained on ${trained}`,
     { file: adapter.path, subject: (embedding ?? head)?.name ?? "", hint: "merge it into its base instead" },
   );
+}
+
+/**
+ * The modules with one for the head, where the base is tied and one module of the embedding stood for both ends (MLX): PEFT
+ * adapts each end for itself.
+ */
+export function splitTiedEnds(
+  { modules, keepsTie }: Adapter,
+  { baseConfig }: WriteContext,
+): { readonly modules: readonly AdapterModule[]; readonly notes: readonly string[] } {
+  const embedding = modules.find(({ kind, delta }) => kind === "embedding" && isTurned(delta));
+  const { delta } = embedding ?? {};
+  if (!keepsTie || embedding === undefined || delta?.kind !== "lora" || modules.some(({ name }) => HEAD.test(name))) {
+    return { modules, notes: [] };
+  }
+  if (baseConfig === undefined) {
+    const note = `if the base ties its embedding, ${embedding.name} was adapted at both ends: pass --base, which tells`;
+    return { modules, notes: [note] };
+  }
+  const name = modelTypes(baseConfig).has("gpt_neox") ? "embed_out" : "lm_head";
+  // Stored [tokens, rank] and [rank, dim], the factors of the embedding are those of the head as they are.
+  const head: AdapterModule = {
+    ...embedding,
+    name,
+    kind: "linear",
+    delta: { kind: "lora", down: delta.up, up: delta.down },
+  };
+  return { modules: [...modules, head], notes: [`${name} is adapted with ${embedding.name}, to which it is tied`] };
+}
+
+function isTurned(delta: AdapterModule["delta"]): boolean {
+  return delta.kind === "lora" && delta.transposed === "both";
 }
 
 /** down of the head is up of the embedding turned, and the reverse. */

@@ -14,6 +14,8 @@ import type { Adapter, AdapterModule } from "../../adapter.ts";
 import { type AdapterOutput, type FillOptions, fillStage, type WrittenFiles } from "../../output/write-files.ts";
 import type { LayoutWriter } from "../layout-writer.ts";
 import { modulesOfOneModel } from "../pipeline-part.ts";
+import { splitTiedEnds } from "../tied-ends.ts";
+import { carriedSettings } from "./carried-settings.ts";
 import { REGISTRATION_ORDER } from "./target-parameters.ts";
 import { assertUniform } from "./uniform.ts";
 import { wrapperOf, writePeftModule } from "./written-module.ts";
@@ -57,10 +59,12 @@ export function planPeft(content: PeftContent, { settings = new Map() }: PeftWri
   };
 }
 
-/** Any adapter as a PEFT folder. */
-export const peftWriter: LayoutWriter = (adapter) => {
-  const modules = modulesOfOneModel(adapter, "a PEFT folder");
-  return { ...planPeft({ ...adapter, modules }), notes: [] };
+/** Any adapter as a PEFT folder; settings of a PEFT adapter that stay true are carried over. */
+export const peftWriter: LayoutWriter = (adapter, context) => {
+  const split = splitTiedEnds(adapter, context);
+  const modules = modulesOfOneModel({ ...adapter, modules: split.modules }, "a PEFT folder");
+  const planned = planPeft({ ...adapter, modules }, { settings: carriedSettings(adapter) });
+  return { ...planned, notes: split.notes };
 };
 
 /** Fills a stage with a PEFT folder, which is left to the caller to publish. */
