@@ -44,6 +44,11 @@ function codePointRank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }
 
+/** `1 module`, `2 modules`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** At most `limit` items, one text each, then how many more there are. */
 export function summarise(items: readonly string[], limit = 5): string {
   const shown = items.slice(0, limit).join(", ");

@@ -2,6 +2,7 @@
  * What a report says about factors that were multiplied into weights.
  */
 
+import { counted } from "../../core/text.ts";
 import { isExactFactor } from "../output/output-tensor.ts";
 
 /**
@@ -12,6 +13,6 @@ export function foldNotes(factors: readonly number[], where: string): string[] {
   const folded = factors.filter((factor) => factor !== 1);
   if (folded.length === 0) return [];
   const rounded = folded.filter((factor) => !isExactFactor(factor)).length;
-  const exactly = rounded === 0 ? ", exactly" : `; ${rounded} of them round, once, to f32`;
-  return [`the scales of ${folded.length} modules are folded into ${where}${exactly}`];
+  const exactly = rounded === 0 ? "exactly" : `${rounded} of them rounded once, to f32`;
+  return [`scales are folded into ${where} (${counted(folded.length, "module")}, ${exactly})`];
 }

@@ -4,6 +4,7 @@
  */
 
 import { UnsupportedError } from "../../core/errors.ts";
+import { quote } from "../../core/text.ts";
 import type { Adapter, AdapterModule } from "../adapter.ts";
 import { modelTypes } from "../architecture/model-types.ts";
 import { saysTied } from "../architecture/tied-embedding.ts";
@@ -53,7 +54,7 @@ export function splitTiedEnds(
     return { modules, notes: [] };
   }
   if (baseConfig === undefined) {
-    const note = `if the base ties its embedding, ${embedding.name} was adapted at both ends: pass --base, which tells`;
+    const note = `if the base ties its embedding, ${quote(embedding.name)} was adapted at both ends: pass --base, which tells`;
     return { modules, notes: [note] };
   }
   const name = modelTypes(baseConfig).has("gpt_neox") ? "embed_out" : "lm_head";
@@ -64,7 +65,10 @@ export function splitTiedEnds(
     kind: "linear",
     delta: { kind: "lora", down: delta.up, up: delta.down },
   };
-  return { modules: [...modules, head], notes: [`${name} is adapted with ${embedding.name}, to which it is tied`] };
+  return {
+    modules: [...modules, head],
+    notes: [`${name} is adapted with ${quote(embedding.name)}, to which it is tied`],
+  };
 }
 
 function isTurned(delta: AdapterModule["delta"]): boolean {

@@ -16,6 +16,9 @@ import { createProgressBar } from "../progress-bar.ts";
 const EXAMPLES = `
 Examples:
   $ lora-tool convert ./style.safetensors --base ./unet --to peft -o ./style
+  $ lora-tool convert ./adapter --base ./llama --to gguf -o adapter.gguf
+  $ lora-tool convert ./adapter --to mlx -o ./adapter-mlx
+  $ lora-tool convert ./adapter --to onnx-adapter -o adapter.onnx_adapter --dry-run
   $ lora-tool convert ./llama --to onnx -o llama.onnx
   $ lora-tool convert llama.onnx --to safetensors -o ./llama
   $ lora-tool convert ./llama --to onnx --link -o ./llama/model.onnx
@@ -100,6 +103,10 @@ function adapterRows(report: AdapterConversion): string[][] {
   return rows;
 }
 
+/** Least and greatest; 0 of none. */
 function rangeOf(values: readonly number[]): readonly [number, number] {
-  return [Math.min(...values), Math.max(...values)];
+  const [first = 0] = values;
+  const widen = ([low, high]: readonly [number, number], value: number) =>
+    [Math.min(low, value), Math.max(high, value)] as const;
+  return values.reduce(widen, [first, first] as const);
 }

@@ -4,6 +4,7 @@
  * The scale is alpha / rank whatever the convention was, so alpha is scale · rank, the nearest f32 of it.
  */
 
+import { counted } from "../../../core/text.ts";
 import { canonicalOrder, safetensorsFrame } from "../../../formats/safetensors/writer.ts";
 import type { OutputTensor } from "../../output/output-tensor.ts";
 import { foldNotes } from "../fold-notes.ts";
@@ -80,5 +81,7 @@ function alphaNotes(written: readonly WrittenLayer[]): string[] {
   const inexact = errors.filter((error) => error > 0).length;
   if (inexact === 0) return [];
   const most = errors.reduce((a, b) => Math.max(a, b), 0).toPrecision(2);
-  return [`the alphas of ${inexact} layers are not exact in f32: scales are off by at most ${most} of their size`];
+  return [
+    `not exact in f32: the alpha of ${counted(inexact, "layer")}; scales are off by at most ${most} of their size`,
+  ];
 }

@@ -8,7 +8,7 @@
 import { UnsupportedError } from "../../../core/errors.ts";
 import type { JsonValue } from "../../../core/json.ts";
 import { formatJson } from "../../../core/json-text.ts";
-import { quote, summarise } from "../../../core/text.ts";
+import { counted, quote, summarise } from "../../../core/text.ts";
 import { canonicalOrder, safetensorsFrame } from "../../../formats/safetensors/writer.ts";
 import type { AdapterModule } from "../../adapter.ts";
 import { commonScale } from "../../output/common-scale.ts";
@@ -91,7 +91,6 @@ function fineTuneType(file: string, modules: readonly AdapterModule[]): "lora" |
 
 function paddingNotes(modules: readonly { readonly rank: number }[], rank: number): string[] {
   const padded = modules.filter((module) => module.rank < rank).length;
-  return padded === 0
-    ? []
-    : [`${padded} modules are padded with zeros to rank ${rank}: ${TARGET} has one rank for all`];
+  if (padded === 0) return [];
+  return [`padded with zeros to rank ${rank}, as ${TARGET} has one rank for all: ${counted(padded, "module")}`];
 }

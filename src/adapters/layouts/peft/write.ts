@@ -64,8 +64,16 @@ export const peftWriter: LayoutWriter = (adapter, context) => {
   const split = splitTiedEnds(adapter, context);
   const modules = modulesOfOneModel({ ...adapter, modules: split.modules }, "a PEFT folder");
   const planned = planPeft({ ...adapter, modules }, { settings: carriedSettings(adapter) });
-  return { ...planned, notes: split.notes };
+  return { ...planned, notes: [...split.notes, ...expertNotes(adapter)] };
 };
+
+/** `transformers_weight_conversion.py` of PEFT 0.21.2: by the names that transformers gives the weights of these models. */
+function expertNotes({ layout, modules }: Adapter): string[] {
+  if (layout === "peft" || !modules.some(({ name }) => /\.experts\.\d+\.\w+$/.test(name))) return [];
+  return [
+    "factors of single experts: PEFT stacks them for models that transformers converts as Mixtral and Qwen MoE only",
+  ];
+}
 
 /** Fills a stage with a PEFT folder, which is left to the caller to publish. */
 export function writePeft(
