@@ -52,7 +52,7 @@ export async function convertToOnnx(options: ConvertOptions): Promise<ModelConve
     tensors: stored.length,
     bytes: stored.reduce((sum, { byteLength }) => sum + byteLength, 0),
     notes: [
-      ...(link ? ["the weights stay where they are: the model needs their files at the same place beside it"] : []),
+      ...(link ? ["the weights stay where they are: convert again when their files have moved or changed"] : []),
       "config.json is in the model's metadata; tokenizer and other small files stay where they are",
     ],
     warnings: model.store.warnings,
