@@ -20,13 +20,13 @@ const KINDS: Record<DataSummary["kind"], string> = {
 /** Characters of a stretch that are shown: its start and its end tell most. */
 const SHOWN = 600;
 
-/** Labels and texts of the table of facts. */
-export function dataFacts(summary: DataSummary): [string, string][] {
+/** Labels and texts of the table of facts; `label` says what the data are for. */
+export function dataFacts(label: string, summary: DataSummary): [string, string][] {
   const { path, kind, rows, kept, dropped, truncated, tokens, scored, longest, shortest } = summary;
   const left = dropped === 0 ? "" : `, ${formatCount(dropped)} left out`;
   const cut = truncated === 0 ? "" : `, ${formatCount(truncated)} cut`;
   return [
-    ["data", `${escapeText(path)}: ${formatCount(rows)} ${KINDS[kind]}${cut}${left}`],
+    [label, `${escapeText(path)}: ${formatCount(rows)} ${KINDS[kind]}${cut}${left}`],
     [
       "tokens",
       `${formatCount(tokens)} in ${formatCount(kept)} rows of ${formatCount(shortest)} to ${formatCount(longest)}; ${formatShare(scored, tokens)} are scored`,

@@ -49,7 +49,14 @@ test("the counts say what was cut and left out", () => {
     longest: 64,
     shortest: 2,
   };
-  const facts = dataFacts({ path: "a\n.jsonl", sha256: "", kind: "messages", previews: [], warnings: [], ...counts });
+  const facts = dataFacts("data", {
+    path: "a\n.jsonl",
+    sha256: "",
+    kind: "messages",
+    previews: [],
+    warnings: [],
+    ...counts,
+  });
   expect(facts).toEqual([
     ["data", "a\\u{a}.jsonl: 1,200 conversations, 20 cut, 10 left out"],
     ["tokens", "5,000 in 1,190 rows of 2 to 64; 20 % are scored"],

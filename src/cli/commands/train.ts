@@ -68,8 +68,8 @@ function describeTraining(io: Io, report: TrainReport): string {
   const { result } = report;
   const rows = [
     ["base", escapeText(report.base)],
-    ...dataFacts(report.data),
-    ...(report.evalData === undefined ? [] : dataFacts(report.evalData)),
+    ...dataFacts("data", report.data),
+    ...(report.evalData === undefined ? [] : dataFacts("eval on", report.evalData)),
     ["adapter", `${report.method}, scale = ${FORMULAS[report.convention]}`],
     [
       "trained",
