@@ -2,6 +2,7 @@
  * The factors of a module as plain products: one, or one for each of its stacked experts.
  */
 
+import { UnsupportedError } from "../../core/errors.ts";
 import type { AdapterModule, ExpertOrder } from "../adapter.ts";
 import { type MatrixView, sliceColumns, sliceRows } from "../matrix.ts";
 import { type LoraFactors, loraFactors } from "../output/lora-factors.ts";
@@ -24,11 +25,18 @@ export interface ModuleFactors {
 }
 
 /**
- * @param task what the factors are for, as errors say it
+ * @param task what needs the factors, as errors say it
  * @param order of stacked experts, where the adapter does not say
  * @throws {UnsupportedError} UNSUPPORTED_ADAPTER for other kinds of deltas
  */
 export function moduleFactors(module: AdapterModule, task: string, order?: ExpertOrder): ModuleFactors {
+  const { delta, name } = module;
+  if (delta.kind !== "lora") {
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", `${task} needs products of two factors, got ${delta.kind}`, {
+      subject: name,
+      hint: "merge it into its base, then extract an adapter from the two models",
+    });
+  }
   const { up, down, inputShape, diagonal } = loraFactors(module, task);
   const shape = { outputs: up.rows, inputs: down.columns, inputShape };
   if (module.kind !== "experts") return { products: [{ up, down, diagonal }], ...shape };

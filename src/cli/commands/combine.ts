@@ -4,6 +4,7 @@
 
 import type { Command } from "commander";
 import { escapeText } from "../../core/text.ts";
+import type { DeviceName } from "../../engine/device.ts";
 import type { CombineOptions } from "../../merge/combine/adapter/options.ts";
 import type { CombineReport } from "../../merge/combine/adapter/report.ts";
 import { formatBytes, formatSeconds, formatTable } from "../format.ts";
@@ -12,6 +13,7 @@ import { addMethodOptions, type MethodFlags, methodHelp } from "../method-option
 import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
 import {
   addOutputOptions,
+  deviceOption,
   expertOrderOption,
   factorDtypeOption,
   type OutputOptions,
@@ -36,6 +38,7 @@ interface CombineFlags extends OutputOptions, MethodFlags {
   readonly factorWise?: true;
   readonly dtype: NonNullable<CombineOptions["dtype"]>;
   readonly workers?: number;
+  readonly device: DeviceName;
   readonly expertOrder?: NonNullable<CombineOptions["expertOrder"]>;
 }
 
@@ -55,6 +58,7 @@ export function addCombineCommand(program: Command, io: Io): void {
     .addOption(factorDtypeOption())
     .addOption(workersOption())
     .addOption(expertOrderOption())
+    .addOption(deviceOption())
     .addHelpText("after", `${methodHelp()}${EXAMPLES}`)
     .action(async (adapters: readonly string[], flags: CombineFlags) => {
       const { combine } = await import("../../merge/combine/adapter/combine.ts");

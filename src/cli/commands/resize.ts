@@ -4,6 +4,7 @@
 
 import type { Command } from "commander";
 import { escapeText } from "../../core/text.ts";
+import type { DeviceName } from "../../engine/device.ts";
 import type { ResizeOptions } from "../../rescale/resize/options.ts";
 import type { ResizeReport } from "../../rescale/resize/report.ts";
 import { formatBytes, formatSeconds, formatTable } from "../format.ts";
@@ -11,6 +12,7 @@ import { type Io, paint } from "../io.ts";
 import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
 import {
   addOutputOptions,
+  deviceOption,
   expertOrderOption,
   factorDtypeOption,
   type OutputOptions,
@@ -34,6 +36,7 @@ interface ResizeFlags extends OutputOptions {
   readonly energy?: number;
   readonly dtype: NonNullable<ResizeOptions["dtype"]>;
   readonly workers?: number;
+  readonly device: DeviceName;
   readonly expertOrder?: NonNullable<ResizeOptions["expertOrder"]>;
 }
 
@@ -52,6 +55,7 @@ export function addResizeCommand(program: Command, io: Io): void {
     .addOption(factorDtypeOption())
     .addOption(workersOption())
     .addOption(expertOrderOption())
+    .addOption(deviceOption())
     .addHelpText("after", EXAMPLES)
     .action(async (adapter: string, flags: ResizeFlags) => {
       const { resize } = await import("../../rescale/resize/resize.ts");

@@ -4,10 +4,11 @@
 
 import { EXPERT_ORDERS, type ExpertOrder } from "../../adapters/adapter.ts";
 import { FACTOR_DTYPES, type FactorDtypeWish } from "../../adapters/low-rank/factor-dtype.ts";
+import { assertProcessor } from "../../adapters/low-rank/processor-only.ts";
 import { UsageError } from "../../core/errors.ts";
 import type { PoolOptions } from "../../engine/worker-pool.ts";
 
-export interface ResizeOptions extends Omit<PoolOptions, "device"> {
+export interface ResizeOptions extends PoolOptions {
   /** An adapter of any layout whose deltas are products of two factors. */
   readonly adapter: string;
   /** The folder to write, for layouts of one file the file. */
@@ -25,9 +26,13 @@ export interface ResizeOptions extends Omit<PoolOptions, "device"> {
   readonly dryRun?: boolean | undefined;
 }
 
-/** @throws {UsageError} naming the option that is wrong or missing */
-export function assertOptions({ rank, energy, dtype = "keep", expertOrder }: ResizeOptions): void {
+/**
+ * @throws {UsageError} naming the option that is wrong or missing
+ * @throws {UnsupportedError} DEVICE_UNAVAILABLE
+ */
+export function assertOptions({ rank, energy, dtype = "keep", expertOrder, device }: ResizeOptions): void {
   assertRankTarget({ rank, energy });
+  assertProcessor(device);
   if (!FACTOR_DTYPES.includes(dtype)) {
     throw new UsageError(`expected dtype ${FACTOR_DTYPES.join(", ")}, got ${String(dtype)}`);
   }

@@ -47,7 +47,7 @@ function planModule(adapter: Adapter, module: AdapterModule, options: ResizeOpti
       hint: "lora-tool convert --base <model> --to peft puts them in order",
     });
   }
-  const { products, outputs, inputs, inputShape } = moduleFactors(module, "a rank", options.expertOrder);
+  const { products, outputs, inputs, inputShape } = moduleFactors(module, "resizing", options.expertOrder);
   const { dtype = "keep", energy } = options;
   const target = { rank: Math.min(options.rank ?? rank, rank), energy };
   const dtypes = {

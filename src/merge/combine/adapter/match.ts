@@ -38,7 +38,7 @@ export function matchModules(adapters: readonly WeightedAdapter[], order: Expert
     assertCombinable(adapter, adapters.length === 1 && weight === 1);
     for (const module of adapter.modules) {
       const name = module.parameter === undefined ? module.name : `${module.name}.${module.parameter}`;
-      const factors = moduleFactors(module, "a combination", order);
+      const factors = moduleFactors(module, "combining", order);
       const weights = { adapterWeight: weight, weight: weight * module.scale };
       const part = { adapter: index, module, factors, ...weights, file: adapter.path };
       matched.set(name, [...(matched.get(name) ?? []), part]);

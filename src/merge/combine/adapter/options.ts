@@ -4,12 +4,13 @@
 
 import { EXPERT_ORDERS, type ExpertOrder } from "../../../adapters/adapter.ts";
 import { FACTOR_DTYPES, type FactorDtypeWish } from "../../../adapters/low-rank/factor-dtype.ts";
+import { assertProcessor } from "../../../adapters/low-rank/processor-only.ts";
 import { UsageError } from "../../../core/errors.ts";
 import type { PoolOptions } from "../../../engine/worker-pool.ts";
 import { type ChosenMethod, chooseMethod, type MethodOptions } from "../options.ts";
 import { METHODS } from "../registry.ts";
 
-export interface CombineOptions extends MethodOptions, Omit<PoolOptions, "device"> {
+export interface CombineOptions extends MethodOptions, PoolOptions {
   /** Paths of adapters; `weight` multiplies the delta, default 1. */
   readonly adapters: readonly { readonly path: string; readonly weight?: number | undefined }[];
   /** The folder to write. */
@@ -25,10 +26,14 @@ export interface CombineOptions extends MethodOptions, Omit<PoolOptions, "device
   readonly dryRun?: boolean | undefined;
 }
 
-/** @throws {UsageError} naming the option that is wrong or missing */
+/**
+ * @throws {UsageError} naming the option that is wrong or missing
+ * @throws {UnsupportedError} DEVICE_UNAVAILABLE
+ */
 export function assertOptions(options: CombineOptions): ChosenMethod {
   const method = chooseMethod(options);
-  const { adapters, dtype = "keep", expertOrder, out, factorWise } = options;
+  const { adapters, dtype = "keep", expertOrder, out, factorWise, device } = options;
+  assertProcessor(device);
   if (adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
   for (const { path, weight = 1 } of adapters) {
     if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
