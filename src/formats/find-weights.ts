@@ -5,6 +5,7 @@
  * into the wrong one, so it is refused.
  */
 
+import { join } from "node:path";
 import { FileError, FormatError, UnsupportedError } from "../core/errors.ts";
 import { escapeText, quote, summarise } from "../core/text.ts";
 
@@ -66,5 +67,7 @@ function noWeights(folder: string, names: readonly string[], weights: readonly s
   }
   const found = weights.length === 0 ? "none" : summarise(weights.map(quote));
   const problem = `expected ${STEM}.safetensors or ${STEM}${INDEX_SUFFIX}, got ${found}`;
-  return new FileError("FILE_NOT_FOUND", problem, { file: folder });
+  const graph = names.find((name) => name.endsWith(".onnx"));
+  const hint = graph === undefined ? undefined : `name the graph itself: ${escapeText(join(folder, graph))}`;
+  return new FileError("FILE_NOT_FOUND", problem, { file: folder, ...(hint !== undefined && { hint }) });
 }

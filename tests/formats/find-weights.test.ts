@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { findWeights } from "../../src/formats/find-weights.ts";
 import { errorOf } from "../support/errors.ts";
@@ -45,5 +46,10 @@ describe("findWeights", () => {
     const error = await errorOf(() => findWeights("folder", names));
     expect(error.code).toBe(code);
     expect(error.file).toBe("folder");
+  });
+
+  test("points to a graph in a folder that holds no other weights", async () => {
+    const error = await errorOf(() => findWeights("folder", ["config.json", "model.onnx"]));
+    expect(error.hint).toContain(join("folder", "model.onnx"));
   });
 });

@@ -22,6 +22,7 @@ const CASES = [
   ["dora-r8", "llama.opset23"],
   ["dora-gpt2", "gpt2.dynamo"],
   ["pissa", "llama.cache"],
+  ["patterns", "llama.genai"],
   ["embeddings", "llama.ids"],
 ] as const;
 

@@ -31,13 +31,13 @@ const scalar =
   (number: number): Fill =>
   ({ shape }) => ({ shape: shape?.map(() => 1) ?? [], numbers: () => number });
 
-/** [b, heads, past, size] with nothing in it. */
+/** [b, heads, past, size] with nothing in it, whatever the size of what would be in it. */
 const emptyCache: Fill = (input, rows) => {
   const [, heads, past, size] = input.shape ?? [];
-  if (input.shape?.length !== 4 || typeof heads !== "number" || typeof past === "number" || typeof size !== "number") {
+  if (input.shape?.length !== 4 || typeof heads !== "number" || typeof past === "number") {
     throw refused(input.name, "expected a cache [batch, heads, length, size] of free length", NO_CACHE);
   }
-  return { shape: [rows, heads, 0, size], numbers: () => 0 };
+  return { shape: [rows, heads, 0, typeof size === "number" ? size : 0], numbers: () => 0 };
 };
 
 const NO_CACHE = "export the model without a cache (use_cache=False)";
