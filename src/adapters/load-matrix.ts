@@ -43,17 +43,22 @@ export class MatrixLoader {
     const out = this.pool.take(count * columns);
     if (columnStride === 1 && rowStride === columns) return this.#read(tensor, first, out);
 
-    // One read for each line along the larger stride: its elements lie closest together.
+    // Lines along the larger stride, since their elements lie closest together; one read takes those that lie side by side.
     const byRow = rowStride >= columnStride;
     const [lines, lineStride, length, stride] = byRow
       ? [count, rowStride, columns, columnStride]
       : [columns, columnStride, count, rowStride];
     const [outLine, outStep] = byRow ? [columns, 1] : [1, columns];
-    const values = this.pool.take((length - 1) * stride + 1);
-    for (let line = 0; line < lines; line++) {
-      this.#read(tensor, first + line * lineStride, values);
-      for (let index = 0; index < length; index++) {
-        out[line * outLine + index * outStep] = values[index * stride] ?? 0;
+    const used = (length - 1) * stride + 1;
+    const together = lineStride <= 2 * used ? Math.max(1, Math.floor(CHUNK_BYTES / 4 / lineStride)) : 1;
+    const values = this.pool.take(Math.max(0, Math.min(together, lines) - 1) * lineStride + used);
+    for (let line = 0; line < lines; line += together) {
+      const own = Math.min(together, lines - line);
+      this.#read(tensor, first + line * lineStride, values.subarray(0, (own - 1) * lineStride + used));
+      for (let at = 0; at < own; at++) {
+        for (let index = 0; index < length; index++) {
+          out[(line + at) * outLine + index * outStep] = values[at * lineStride + index * stride] ?? 0;
+        }
       }
     }
     return out;

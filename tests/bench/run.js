@@ -9,6 +9,7 @@ import { cpus, totalmem } from "node:os";
 const BENCHES = {
   extract: () => import("./extract.js"),
   merge: () => import("./merge.js"),
+  onnx: () => import("./onnx.js"),
   peft: () => import("./peft.js"),
   rescale: () => import("./rescale.js"),
   resize: () => import("./resize.js"),
