@@ -72,7 +72,8 @@ export function parseSeed(text: string): number {
   throw new InvalidArgumentError("expected a whole number of at least 0");
 }
 
-function parseNumber(text: string): number {
+/** Any number; which ones are right is up to the option. */
+export function parseNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("expected a number");
   return value;

@@ -111,7 +111,7 @@ function optimiserSettings(options: TrainOptions): OptimiserSettings {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   return {
     optimizer: oneOf("optimizer", OPTIMIZERS, options.optimizer) ?? "adamw",
-    learningRate: positive("lr", options.lr) ?? DEFAULT_LEARNING_RATE,
+    learningRate: atLeastZero("lr", options.lr) ?? DEFAULT_LEARNING_RATE,
     weightDecay: atLeastZero("weightDecay", options.weightDecay) ?? 0,
     betas: [within("betas", beta1, 0, 1) ?? 0, within("betas", beta2, 0, 1) ?? 0],
     eps: atLeastZero("eps", options.eps) ?? 1e-8,

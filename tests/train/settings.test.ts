@@ -40,7 +40,7 @@ describe("resolveSettings", () => {
     [{ alphaPattern: { q_proj: -1 } }, /"pattern q_proj": expected a number above 0/],
     [{ dropout: 1 }, /"dropout": expected a number from 0 to below 1, got 1/],
     [{ betas: [0.9, 1] }, /"betas": expected a number from 0 to below 1, got 1/],
-    [{ lr: Number.NaN }, /"lr": expected a number above 0, got NaN/],
+    [{ lr: Number.NaN }, /"lr": expected a number of at least 0, got NaN/],
     [{ warmupSteps: 1.5 }, /"warmupSteps": expected a whole number of steps, or a share/],
     [{ seed: -1 }, /"seed": expected a whole number of at least 0/],
     [{ layers: [0.5] }, /"layers": expected a whole number/],

@@ -13,7 +13,7 @@ import { type Io, paint } from "../io.ts";
 import { addOutputOptions, type OutputOptions, parseAlpha, parseCount } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { dataFacts, describePreviews } from "../row-preview.ts";
-import { addAdapterOptions, addTrainingOptions, parseSeed, type TrainingFlags } from "../train-options.ts";
+import { addAdapterOptions, addTrainingOptions, parseNumber, parseSeed, type TrainingFlags } from "../train-options.ts";
 import { createTrainProgress } from "../train-progress.ts";
 
 const EXAMPLES = `
@@ -38,7 +38,7 @@ export function addTrainCommand(program: Command, io: Io): void {
         CONVENTIONS,
       ),
     )
-    .option("--lr <x>", "learning rate (default: 0.0002)", parseAlpha)
+    .option("--lr <x>", "learning rate (default: 0.0002)", parseNumber)
     .option("--seed <n>", "of everything drawn at random (default: 42)", parseSeed)
     .option("--init-adapter <folder>", "start from this PEFT folder: its weights, rank, alpha, patterns and targets");
   addAdapterOptions(command);

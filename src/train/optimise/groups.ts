@@ -20,7 +20,7 @@ export function rateFactorOf(
   { loraPlusRatio, learningRate }: OptimiserSettings,
 ): number {
   if (loraPlusRatio === 1) return 1;
-  if (isEmbedding) return LORA_PLUS_EMBEDDING_RATE / learningRate;
+  if (isEmbedding) return learningRate === 0 ? 0 : LORA_PLUS_EMBEDDING_RATE / learningRate;
   return part === "up" || shape.length === 1 ? loraPlusRatio : 1;
 }
 
