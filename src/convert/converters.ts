@@ -8,6 +8,7 @@ import { kohyaWriter } from "../adapters/layouts/kohya/write.ts";
 import { mlxWriter } from "../adapters/layouts/mlx/write.ts";
 import { onnxAdapterWriter } from "../adapters/layouts/onnx-adapter/write.ts";
 import { peftWriter } from "../adapters/layouts/peft/write.ts";
+import { formatOf } from "../formats/registry.ts";
 import { convertAdapter } from "./convert-adapter.ts";
 import { convertToOnnx } from "./onnx/to-onnx.ts";
 import { convertToSafetensors } from "./onnx/to-safetensors.ts";
@@ -26,8 +27,13 @@ export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Prom
   kohya: (options) => convertAdapter(options, { layout: "kohya", format: "safetensors", plan: kohyaWriter }),
   mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),
   onnx: convertToOnnx,
-  safetensors: convertToSafetensors,
+  // A graph holds a model. Whatever else is converted is an adapter, and the adapters of safetensors are PEFT's.
+  safetensors: (options) => (formatOf(options.input) === "onnx" ? convertToSafetensors(options) : toPeft(options)),
   "onnx-adapter": (options) =>
     convertAdapter(options, { layout: "onnx-adapter", format: "onnx-adapter", plan: onnxAdapterWriter }),
-  peft: (options) => convertAdapter(options, { layout: "peft", format: undefined, plan: peftWriter }),
+  peft: toPeft,
 };
+
+function toPeft(options: ConvertOptions): Promise<ConvertReport> {
+  return convertAdapter(options, { layout: "peft", format: undefined, plan: peftWriter });
+}

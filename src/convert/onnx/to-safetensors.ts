@@ -74,7 +74,6 @@ function graphOf({ graph, path, kind }: Model): NonNullable<Model["graph"]> {
   const found = kind === "folder" ? "a folder" : `a file of ${findFormat(path)}`;
   throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected an ONNX model, got ${found}`, {
     file: path,
-    hint: "adapters become safetensors with --to peft, kohya or diffusers",
   });
 }
 

@@ -99,10 +99,19 @@ describe("one file", () => {
     const original = openSafetensors(join(MODELS, "llama", "model.safetensors"));
     expect([...openSafetensors(out).tensors.keys()].sort()).toEqual([...original.tensors.keys()].sort());
   });
+});
 
-  it("of another kind than ONNX is refused", async () => {
-    const out = join(temporaryFolder(), "model");
-    const options = { input: join(MODELS, "llama"), to: "safetensors", out } as const;
-    expect(await errorOfBuilt(() => convert(options))).toMatchObject({ code: "UNSUPPORTED_FORMAT" });
+describe("what is no ONNX model", () => {
+  it("becomes PEFT's safetensors where it is an adapter", async () => {
+    const out = join(temporaryFolder(), "adapter");
+    const input = join(MODELS, "../gguf/llama/adapter.gguf");
+    const report = await convert({ input, base: join(MODELS, "../gguf/llama/base"), to: "safetensors", out });
+    expect(report).toMatchObject({ kind: "adapter", from: "gguf", to: "peft" });
+    expect(readdirSync(out).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+  });
+
+  it("is refused where it is none", async () => {
+    const options = { input: join(MODELS, "llama"), to: "safetensors", out: join(temporaryFolder(), "x") } as const;
+    expect((await errorOfBuilt(() => convert(options))).message).toContain(join(MODELS, "llama"));
   });
 });
