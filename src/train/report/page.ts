@@ -183,7 +183,9 @@ function plotOf(options: PlotOptions): Element {
 }
 
 function axisOf({ label, scale, ticks }: Axis, width = 400): ScaleOptions {
-  if (scale === "linear") return { label, type: scale, ticks: Math.max(3, Math.floor(width / 80)) };
+  if (scale === "linear") {
+    return { label, type: scale, ticks: Math.max(3, Math.floor(width / 80)), tickFormat: shortNumber };
+  }
   if (ticks === undefined) return { label, type: scale, tickFormat: shortNumber };
   // D3 leaves out labels of a logarithmic scale between powers of its base.
   const tickFormat = (power: number) => String(Math.round(2 ** power));
@@ -233,9 +235,8 @@ function setAttributes(element: Element, attributes: Readonly<Record<string, str
 }
 
 function shortNumber(value: number): string {
-  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6
-    ? String(Number(value.toPrecision(4)))
-    : value.toExponential(1);
+  if (Number.isInteger(value)) return value.toLocaleString("en-US");
+  return Math.abs(value) < 1e-3 ? Number(value.toPrecision(3)).toExponential() : String(Number(value.toPrecision(4)));
 }
 
 /** What all names begin with, up to a dot. */

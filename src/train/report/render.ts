@@ -90,7 +90,9 @@ const LONG_CELL = 40;
 function renderTable(caption: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const open = (cell: string) => (cell.length > LONG_CELL ? '<td class="long">' : "<td>");
   const cells = (row: readonly string[]) => row.map((cell) => `${open(cell)}${escapeHtml(cell)}</td>`).join("");
-  return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table><caption>${escapeHtml(caption)}</caption>
+  const label = escapeHtml(caption);
+  return `<div class="table"><p>${label}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="${label}"><table aria-label="${label}">
 <thead><tr>${head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join("")}</tr></thead>
-<tbody>${rows.map((row) => `<tr>${cells(row)}</tr>`).join("\n")}</tbody></table></div>`;
+<tbody>${rows.map((row) => `<tr>${cells(row)}</tr>`).join("\n")}</tbody></table></div></div>`;
 }

@@ -29,7 +29,7 @@ header p { margin: 0; color: var(--soft); max-width: 75ch; overflow-wrap: anywhe
 .facts div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 .facts dt { color: var(--soft); font-size: 12.5px; }
 .facts dd { margin: 2px 0 0; font-size: 20px; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 16px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 16px; grid-auto-flow: dense; }
 .charts .wide { grid-column: 1 / -1; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 16px; min-width: 0; }
 figure .bar { display: flex; align-items: baseline; justify-content: space-between; gap: 12px; }
@@ -42,9 +42,10 @@ figure button:hover { color: var(--ink); border-color: var(--soft); }
 .plot { margin-top: 10px; min-height: 120px; overflow-x: auto; }
 .plot svg { display: block; max-width: none; overflow: visible; --plot-background: var(--card); }
 figcaption { margin-top: 8px; color: var(--soft); font-size: 13px; }
-.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 12px; margin-top: 12px; }
+.table { background: var(--card); border: 1px solid var(--line); border-radius: 12px; margin-top: 12px; overflow: hidden; }
+.table p { margin: 0; padding: 12px 14px 4px; color: var(--soft); font-size: 13px; max-width: 90ch; }
+.scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: 12px 14px 4px; color: var(--soft); font-size: 13px; }
 th, td { padding: 7px 14px; text-align: left; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; font-size: 12.5px; color: var(--soft); font-weight: 600; white-space: nowrap; }
 td { white-space: nowrap; }
