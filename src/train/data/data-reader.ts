@@ -2,17 +2,17 @@
  * Rows of a file, one after the other: read, encoded, collected, and what is to be said of them.
  */
 
-import { FormatError } from "../../core/errors.ts";
+import { FormatError, LoraToolError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
 import { NOT_SCORED, type Sequence } from "./batch.ts";
 import { type DataCounts, RowCollector } from "./collect.ts";
 import { dataWarnings } from "./data-warnings.ts";
 import { type EncodedRow, type Remark, RowEncoder } from "./encode-row.ts";
 import { previewRow, type RowPreview } from "./preview.ts";
-import { atLine, readRecords } from "./records.ts";
+import { atLine, type Place, readRecords } from "./records.ts";
 import { type Row, type RowKind, readRow } from "./row.ts";
 import { cutPieces } from "./text-pieces.ts";
-import type { OpenedTokenizer } from "./tokenizer/open-tokenizer.ts";
+import { type OpenedTokenizer, openTokenizer } from "./tokenizer/open-tokenizer.ts";
 
 export interface DataRequest {
   /** `.jsonl`, `.json` or `.txt`. */
@@ -41,23 +41,25 @@ const NO_REMARKS: ReadonlySet<Remark> = new Set();
 
 export class DataReader {
   readonly #request: DataRequest;
-  readonly #opened: OpenedTokenizer | undefined;
   readonly #onLine: (line: number) => void;
   readonly #collector: RowCollector;
   readonly #previews: RowPreview[] = [];
   #kind: RowKind | "pieces" | undefined;
+  /** Opened when a row needs it: rows of tokens do without, whatever the model's tokenizer is. */
+  #opened: OpenedTokenizer | undefined;
+  #encoder: RowEncoder | undefined;
+  #triedTokenizer = false;
 
   /** @param onLine hears of each row before the work on it */
-  constructor(request: DataRequest, opened: OpenedTokenizer | undefined, onLine: (line: number) => void) {
+  constructor(request: DataRequest, onLine: (line: number) => void) {
     this.#request = request;
-    this.#opened = opened;
     this.#onLine = onLine;
     this.#collector = new RowCollector(request.maxLength);
   }
 
   *readText(chunks: Iterable<Uint8Array>): Generator<Sequence> {
     const { path: file, maxLength } = this.#request;
-    const { tokenizer } = this.#opened ?? this.#missesTokenizer();
+    const { tokenizer } = this.#needTokenizer();
     this.#kind = "pieces";
     for (const { sequence, line } of cutPieces(chunks, file, { tokenizer, maxLength })) {
       this.#onLine(line);
@@ -68,14 +70,19 @@ export class DataReader {
 
   *readRows(chunks: Iterable<Uint8Array>, form: "lines" | "array"): Generator<Sequence> {
     const { path: file, vocabulary } = this.#request;
-    const encoder = this.#opened && new RowEncoder(this.#opened, this.#request.splitTurns ?? false);
     for (const { value, line } of readRecords(chunks, file, form)) {
+      const place = { file, line };
       this.#onLine(line);
-      const encoded = atLine({ file, line }, () => {
-        const row = readRow(value, vocabulary);
-        this.#checkKind(row);
-        if (row.kind === "tokens") return [this.#encodeTokens(row)];
-        const rows = (encoder ?? this.#missesTokenizer()).encode(row);
+      const row = atLine(place, () => this.#checkKind(readRow(value, vocabulary)));
+      if (row.kind === "tokens") {
+        const { sequence, remarks } = this.#encodeTokens(row);
+        yield* this.#take(sequence, line, remarks);
+        continue;
+      }
+      this.#encoder ??= new RowEncoder(this.#needTokenizer(place), this.#request.splitTurns ?? false);
+      const encoder = this.#encoder;
+      const encoded = atLine(place, () => {
+        const rows = encoder.encode(row);
         for (const { sequence } of rows) this.#checkIds(sequence);
         return rows;
       });
@@ -103,9 +110,9 @@ export class DataReader {
     return { ...counts, kind, previews: this.#previews, warnings };
   }
 
-  #checkKind(row: Row): void {
+  #checkKind(row: Row): Row {
     this.#kind ??= row.kind;
-    if (row.kind === this.#kind) return;
+    if (row.kind === this.#kind) return row;
     const problem = `the row is of kind ${row.kind}, those before it are of kind ${this.#kind}`;
     throw new FormatError("INVALID_ROW", problem, { hint: "give each kind a file of its own" });
   }
@@ -122,9 +129,22 @@ export class DataReader {
 
   #encodeTokens({ ids, labels }: Extract<Row, { readonly kind: "tokens" }>): EncodedRow {
     const tokens = Int32Array.from(ids);
-    const bos = this.#opened?.bos;
+    const bos = this.#helpfulTokenizer()?.bos;
     const remarks = bos !== undefined && ids[0] === bos && ids[1] === bos ? new Set<Remark>(["two-bos"]) : NO_REMARKS;
     return { sequence: { tokens, labels: labels === ids ? tokens : Int32Array.from(labels) }, remarks };
+  }
+
+  /** For rows of tokens: to show them, and to know BOS, where the tokenizer is one that can be read. */
+  #helpfulTokenizer(): OpenedTokenizer | undefined {
+    const { tokenizerFolder: folder, vocabulary } = this.#request;
+    if (folder === undefined || this.#triedTokenizer) return this.#opened;
+    this.#triedTokenizer = true;
+    try {
+      this.#opened = openTokenizer(folder, vocabulary);
+    } catch (error) {
+      if (!(error instanceof LoraToolError)) throw error;
+    }
+    return this.#opened;
   }
 
   *#take(sequence: Sequence, line: number | undefined, remarks: ReadonlySet<Remark>): Generator<Sequence> {
@@ -136,12 +156,16 @@ export class DataReader {
     yield row;
   }
 
-  #missesTokenizer(): never {
-    const { path: file, tokenizerFolder } = this.#request;
-    throw new FormatError("INVALID_ROW", "text needs a tokenizer, and the base has no tokenizer.json", {
+  /** @throws {FormatError} INVALID_ROW where there is none, naming the row that needs it */
+  #needTokenizer(place?: Place): OpenedTokenizer {
+    const { path: file, tokenizerFolder: folder, vocabulary } = this.#request;
+    this.#opened ??= folder === undefined ? undefined : openTokenizer(folder, vocabulary);
+    if (this.#opened !== undefined) return this.#opened;
+    const line = place === undefined ? "" : `line ${place.line}: `;
+    throw new FormatError("INVALID_ROW", `${line}text needs a tokenizer, and the base has no tokenizer.json`, {
       file,
       hint:
-        tokenizerFolder === undefined
+        folder === undefined
           ? 'give rows of {"input_ids": […]}'
           : 'put the tokenizer.json of the model into its folder, or give rows of {"input_ids": […]}',
     });

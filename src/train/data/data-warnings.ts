@@ -40,7 +40,7 @@ export function dataWarnings({ kind, collector, opened, request }: WarningInputs
       `${share} are cut at ${maxLength} tokens: their ends, EOS among them, are not learned; raise --max-length`,
     );
   }
-  if (opened !== undefined && opened.tokenizer.size < SMALL_SHARE * vocabulary) {
+  if (kind !== "tokens" && opened !== undefined && opened.tokenizer.size < SMALL_SHARE * vocabulary) {
     const { size } = opened.tokenizer;
     warnings.push(`the tokenizer has ${size} tokens, the model ${vocabulary} embeddings: is it the model's own?`);
   }

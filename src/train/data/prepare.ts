@@ -5,12 +5,11 @@
 
 import { createHash } from "node:crypto";
 import { extname } from "node:path";
-import { MismatchError, UnsupportedError } from "../../core/errors.ts";
+import { UnsupportedError } from "../../core/errors.ts";
 import { readChunks, withFile } from "../../formats/byte-source.ts";
 import { assertNotLookAlike } from "../../formats/detect.ts";
 import type { Sequence } from "./batch.ts";
 import { DataReader, type DataRequest, type ReadRows } from "./data-reader.ts";
-import { type OpenedTokenizer, openTokenizer } from "./tokenizer/open-tokenizer.ts";
 
 export interface DataSummary extends ReadRows {
   readonly path: string;
@@ -47,8 +46,6 @@ export function* prepareData(request: DataRequest, onWork: (work: Work) => void)
   if (form === undefined) {
     throw new UnsupportedError("UNSUPPORTED_FORMAT", "expected a .jsonl, .json or .txt file", { file: path });
   }
-  const opened = request.tokenizerFolder === undefined ? undefined : openTokenizer(request.tokenizerFolder);
-  if (opened !== undefined) assertVocabulary(opened, request);
   const digest = createHash("sha256");
   const total = withFile(path, ({ identity }) => identity.size);
   let done = 0;
@@ -56,18 +53,9 @@ export function* prepareData(request: DataRequest, onWork: (work: Work) => void)
     digest.update(chunk);
     done += chunk.byteLength;
   });
-  const reader = new DataReader(request, opened, (line) => onWork({ line, done, total }));
+  const reader = new DataReader(request, (line) => onWork({ line, done, total }));
   yield* form === "text" ? reader.readText(chunks) : reader.readRows(chunks, form);
   return { path, sha256: digest.digest("hex"), ...reader.finish() };
-}
-
-function assertVocabulary({ tokenizer, file }: OpenedTokenizer, { vocabulary }: DataRequest): void {
-  if (tokenizer.highestId < vocabulary) return;
-  const problem = `the tokenizer has ids up to ${tokenizer.highestId}, the model has embeddings for 0 to ${vocabulary - 1}`;
-  throw new MismatchError("TOKENIZER_MISMATCH", problem, [], {
-    file,
-    hint: "use the tokenizer that the model was trained with, or a base whose embeddings were resized for it",
-  });
 }
 
 /** The bytes of the file without a byte order mark; `onBytes` gets all. */

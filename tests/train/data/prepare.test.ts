@@ -142,6 +142,21 @@ describe("rows of tokens", () => {
   });
 });
 
+test("rows of tokens do without the tokenizer, whatever it is", () => {
+  const path = rowsFile({ input_ids: [5, 6, 7] });
+  const folders = [
+    tokenizerFolder({ "tokenizer.json": { model: { type: "WordPiece", vocab: {} } } }),
+    tokenizerFolder({ "tokenizer.json": "{" }),
+    tokenizerFolder({ "tokenizer_config.json": { eos_token: "<eos>" } }),
+  ];
+  for (const folder of folders) {
+    const { kept, previews } = prepare(path, { tokenizerFolder: folder });
+    expect(kept).toBe(1);
+    expect(previews[0]?.spans[0]?.text).toBe("5 ");
+  }
+  expect(prepare(path, { vocabulary: 100 }).kept).toBe(1);
+});
+
 describe("a text file", () => {
   test("becomes pieces of BOS and the next tokens, each as long as it may be, the last what is left", () => {
     const path = join(FIXTURES, "texts/tinyshakespeare.txt");

@@ -6,7 +6,7 @@
  */
 
 import { join } from "node:path";
-import { FormatError } from "../../../core/errors.ts";
+import { FormatError, MismatchError } from "../../../core/errors.ts";
 import { decodeUtf8, parseJsonObject } from "../../../core/json-parser.ts";
 import { MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES } from "../../../core/limits.ts";
 import { quote } from "../../../core/text.ts";
@@ -43,11 +43,13 @@ export interface TemplateSource {
 }
 
 /**
+ * @param vocabulary tokens that the model knows
  * @returns nothing where the folder has no tokenizer.json
  * @throws {FormatError}
  * @throws {UnsupportedError} UNSUPPORTED_FORMAT
+ * @throws {MismatchError} TOKENIZER_MISMATCH when the tokenizer's vocabulary is larger than the model's
  */
-export function openTokenizer(folder: string): OpenedTokenizer | undefined {
+export function openTokenizer(folder: string, vocabulary: number): OpenedTokenizer | undefined {
   const names = new Set(listFolder(folder));
   if (!names.has("tokenizer.json")) return undefined;
   const read = (name: string, limit = MAX_CONFIG_BYTES) => {
@@ -61,6 +63,7 @@ export function openTokenizer(folder: string): OpenedTokenizer | undefined {
   };
   const { bytes, file } = read("tokenizer.json", MAX_TOKENIZER_BYTES);
   const tokenizer = new Tokenizer(parseJsonObject(bytes, { file }), file);
+  assertVocabulary(tokenizer, vocabulary, file);
   const config = open("tokenizer_config.json");
   const named = [config, open("special_tokens_map.json")].filter((component) => component !== undefined);
   const numbered = [open("generation_config.json"), open("config.json")].filter((component) => component !== undefined);
@@ -89,6 +92,15 @@ export function openTokenizer(folder: string): OpenedTokenizer | undefined {
         ? templateOf(config)
         : { text: decodeUtf8(template.bytes, template.file), file: template.file },
   };
+}
+
+function assertVocabulary({ highestId }: Tokenizer, vocabulary: number, file: string): void {
+  if (highestId < vocabulary) return;
+  const problem = `the tokenizer has ids up to ${highestId}, the model has embeddings for 0 to ${vocabulary - 1}`;
+  throw new MismatchError("TOKENIZER_MISMATCH", problem, [], {
+    file,
+    hint: "use the tokenizer that the model was trained with, or a base whose embeddings were resized for it",
+  });
 }
 
 /** A special token is a text, or an object that has it as `content`. */
