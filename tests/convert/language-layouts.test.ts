@@ -79,7 +79,7 @@ for (const [target, { out, names }] of Object.entries(CARRIED)) {
 
 const REFUSED: Record<keyof typeof CARRIED, readonly (readonly [name: string, reason: string])[]> = {
   mlx: [
-    ["peft/conv2d", "MLX is for language models, not for the unet of an image pipeline"],
+    ["peft/conv2d", "MLX has no place for adapted convolutions"],
     [
       "peft/embedding-dora",
       '"model.embed_tokens": MLX has no place for a DoRA magnitude for each output of embeddings',

@@ -19,11 +19,12 @@ export interface PlacedModule {
 /** @param adapter whose flat names are resolved */
 export function placeModules({ layout, modules }: Adapter): PlacedModule[] {
   const ofPipeline = layout === "kohya" || layout === "diffusers";
+  // One model is one part: what one of its modules shows holds for all.
+  const [own] = OWN_PATHS.find(([, pattern]) => modules.some(({ name }) => pattern.test(name))) ?? [];
   return modules.map((module) => {
     const dotted = ofPipeline ? dottedPart(module.name) : undefined;
     if (dotted !== undefined) return { module, component: dotted.part.component, path: dotted.rest };
-    const component = OWN_PATHS.find(([, pattern]) => pattern.test(module.name))?.[0];
-    return { module, component, path: module.name };
+    return { module, component: own, path: module.name };
   });
 }
 
@@ -56,10 +57,7 @@ export function languageModules(adapter: Adapter, target: string): readonly Adap
 }
 
 const OWN_PATHS: readonly (readonly [component: string, pattern: RegExp])[] = [
-  [
-    "unet",
-    /^(?:(?:down|up)_blocks\.\d|mid_block\.(?:attentions|resnets)\.|conv_in$|conv_out$|time_embedding\.linear_)/,
-  ],
+  ["unet", /^(?:(?:down|up)_blocks\.\d|mid_block\.(?:attentions|resnets)\.)/],
   ["transformer", /^(?:single_)?transformer_blocks\.\d/],
   ["text_encoder", /^text_model\./],
 ];

@@ -31,6 +31,7 @@ export const ggufWriter: LayoutWriter = (adapter, context) => {
     { target: TARGET, deltas: ["lora"], kinds: ["linear", "embedding"], magnitudes: {}, bias: false },
     context,
   );
+  const notes = tieNotes(own, modules, context);
   const wanted = commonScale(modules.map(({ scale, rank }) => scale * rank));
   // 0 would mean a scale of 1: the numbers become 0 instead.
   const alpha = Math.fround(wanted) || 1;
@@ -52,6 +53,7 @@ export const ggufWriter: LayoutWriter = (adapter, context) => {
       ...foldNotes(modules.map(factorOf), `lora_b: ${TARGET} has one alpha for all, ${alpha}`),
       ...roundingNotes(wanted, alpha),
       ...widenedNotes(tensors, modules),
+      ...notes,
     ],
   };
 };
@@ -99,6 +101,24 @@ function tensorName(
     file: path,
     subject: name,
   });
+}
+
+/**
+ * llama.cpp looks adapters up by the names of tensors, and the head of a tied base has that of the embedding.
+ *
+ * @throws {UnsupportedError} UNSUPPORTED_ADAPTER where both ends were adapted by one module
+ */
+function tieNotes(adapter: Adapter, modules: readonly AdapterModule[], { baseConfig }: WriteContext): string[] {
+  const embedding = modules.find(({ kind }) => kind === "embedding");
+  if (embedding === undefined || baseConfig === undefined || !saysTied(baseConfig)) return [];
+  if (adapter.keepsTie) {
+    const problem = `adapts both ends of a tied embedding, ${TARGET} has a place for the input only`;
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, { file: adapter.path, subject: embedding.name });
+  }
+  return [
+    "the base is tied: llama.cpp finds the adapter of token_embd at its head too, where the factors do not fit; " +
+      "llama-export-lora and lora-tool merge it rightly",
+  ];
 }
 
 function roundingNotes(wanted: number, alpha: number): string[] {

@@ -11,6 +11,7 @@ import { compareCodePoints } from "../../../core/text.ts";
 import type { StagedOutput } from "../../../formats/output.ts";
 import { canonicalOrder, safetensorsFrame } from "../../../formats/safetensors/writer.ts";
 import type { Adapter, AdapterModule } from "../../adapter.ts";
+import type { OutputTensor } from "../../output/output-tensor.ts";
 import { type AdapterOutput, type FillOptions, fillStage, type WrittenFiles } from "../../output/write-files.ts";
 import type { LayoutWriter } from "../layout-writer.ts";
 import { modulesOfOneModel } from "../pipeline-part.ts";
@@ -18,6 +19,7 @@ import { splitTiedEnds } from "../tied-ends.ts";
 import { carriedSettings } from "./carried-settings.ts";
 import { REGISTRATION_ORDER } from "./target-parameters.ts";
 import { assertUniform } from "./uniform.ts";
+import { isLoha, writeLoha } from "./written-loha.ts";
 import { wrapperOf, writePeftModule } from "./written-module.ts";
 import { parameterTensors } from "./written-parameters.ts";
 import { loraSettings } from "./written-settings.ts";
@@ -48,11 +50,15 @@ export function planPeft(content: PeftContent, { settings = new Map() }: PeftWri
   const written = modules.map((module) => writePeftModule(module, paths.get(module) ?? module.name, convention));
   const parameters = parameterTensors(content);
   const derived: JsonObject = loraSettings(content, written, parameters.settings);
-  const all = [...new Map<string, JsonValue>([...derived, ...settings])];
-  const sorted = new Map(all.sort(([a], [b]) => compareCodePoints(a, b)));
+  const tensors = [...written.flatMap((module) => module.tensors), ...parameters.tensors];
+  return peftFolder(tensors, new Map<string, JsonValue>([...derived, ...settings]));
+}
+
+function peftFolder(tensors: readonly OutputTensor[], settings: JsonObject): AdapterOutput {
+  const sorted = new Map([...settings].sort(([a], [b]) => compareCodePoints(a, b)));
   return {
     weightsName: PEFT_WEIGHTS_NAME,
-    tensors: canonicalOrder([...written.flatMap(({ tensors }) => tensors), ...parameters.tensors]),
+    tensors: canonicalOrder(tensors),
     frame: (entries) => safetensorsFrame(entries, METADATA),
     metadata: METADATA,
     texts: new Map([[PEFT_SETTINGS_NAME, formatJson(sorted)]]),
@@ -63,6 +69,10 @@ export function planPeft(content: PeftContent, { settings = new Map() }: PeftWri
 export const peftWriter: LayoutWriter = (adapter, context) => {
   const split = splitTiedEnds(adapter, context);
   const modules = modulesOfOneModel({ ...adapter, modules: split.modules }, "a PEFT folder");
+  if (isLoha(modules)) {
+    const { tensors, settings } = writeLoha(modules, adapter.baseModel);
+    return { ...peftFolder(tensors, settings), notes: [] };
+  }
   const planned = planPeft({ ...adapter, modules }, { settings: carriedSettings(adapter) });
   return { ...planned, notes: [...split.notes, ...expertNotes(adapter)] };
 };

@@ -32,8 +32,8 @@ export function loraSettings(
     ["use_rslora", convention === "rslora"],
     ["use_dora", modules.some(({ magnitude }) => magnitude !== undefined)],
     ["lora_bias", modules.some(({ bias }) => bias !== undefined)],
-    ["rank_pattern", pattern(written, "rank", rank)],
-    ["alpha_pattern", pattern(written, "alpha", alpha)],
+    ["rank_pattern", scalePattern(written, "rank", rank)],
+    ["alpha_pattern", scalePattern(written, "alpha", alpha)],
     ["target_modules", modulesNamed],
     ["target_parameters", parametersNamed.length === 0 ? null : parametersNamed],
     ["init_lora_weights", modules.find(({ residual }) => residual !== undefined)?.residual ?? true],
@@ -67,7 +67,11 @@ function sorted(modules: readonly WrittenModule[]): string[] {
 }
 
 /** An anchored key for each module that differs from the setting for all. */
-function pattern(written: readonly WrittenModule[], key: "rank" | "alpha", common: number): JsonObject {
+export function scalePattern(
+  written: readonly Pick<WrittenModule, "settingsName" | "rank" | "alpha">[],
+  key: "rank" | "alpha",
+  common: number,
+): JsonObject {
   const others = written.filter((module) => module[key] !== common);
   const entries = others.map((module) => [anchoredKey(module.settingsName), module[key]] as const);
   return new Map(entries.sort(([a], [b]) => compareCodePoints(a, b)));
