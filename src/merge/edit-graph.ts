@@ -33,16 +33,22 @@ export function editGraph(plan: MergePlan, graph: OnnxParameters, removal: Branc
   const editor = new OnnxEditor(graph.model);
   const tensors = new Map<string, PlannedTensor>();
   const names = new FreeNames(graph.model);
+  const sharing = new Map<OnnxConstant, OnnxParameter[]>();
+  for (const parameter of graph.byName.values()) {
+    const known = sharing.get(parameter.constant);
+    if (known === undefined) sharing.set(parameter.constant, [parameter]);
+    else known.push(parameter);
+  }
   for (const [constant, edits] of editsByConstant(plan, graph)) {
     const { key } = constant;
-    const all = [...graph.byName.values()].filter((parameter) => parameter.constant === constant);
+    const all = sharing.get(constant) ?? [];
     const edited = edits.flatMap(({ parameters }) => parameters);
     const others = all.filter((parameter) => !edited.includes(parameter));
     const owner = keeper(constant, edits, others, graph);
     const part = (parameters: readonly OnnxParameter[], add: (name: string) => string): string => {
       const name = names.take(parameters[0]?.name ?? key);
       const added = add(name);
-      for (const use of usesOf(parameters)) redirect(editor, use, parameters, name, graph);
+      for (const use of usesOf(parameters)) redirect(editor, use, parameters, name, all);
       return added;
     };
     for (const { tensor, parameters } of edits) {
@@ -119,12 +125,10 @@ function redirect(
   use: WeightUse,
   parameters: readonly OnnxParameter[],
   name: string,
-  { model, byName }: OnnxParameters,
+  all: readonly OnnxParameter[],
 ): void {
   const own = new Set(usesOf(parameters));
-  const others = [...byName.values()].flatMap(({ constant, uses }) =>
-    constant === use.constant ? uses.filter((other) => !own.has(other)) : [],
-  );
+  const others = usesOf(all).filter((other) => !own.has(other));
   const isShared = (node: OnnxNode) => others.some(({ through }) => through.includes(node));
   const way = [...use.through.map((node) => ({ node, input: 0 })), { node: use.node, input: use.input }];
   const free = way.findIndex(({ node }) => !isShared(node));
@@ -135,7 +139,7 @@ function redirect(
     throw new UnsupportedError(
       "UNSUPPORTED_MODEL",
       `only some layers that share the constant are edited, and the node ${quote(shared.name || shared.opType)} serves them all`,
-      { file: model.path, subject: use.constant.key },
+      { file: editor.model.path, subject: use.constant.key },
     );
   }
   editor.setInput(place.node, place.input, name);

@@ -8,6 +8,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from "node:path";
 import { convert, inspect, merge } from "lora-tool";
 import { makeDataTargets } from "./data-targets.js";
+import { makeGraphTargets } from "./graph-targets.js";
 import { misfitSafetensors, mutateBytes, mutateJson, mutateSafetensors } from "./mutate.js";
 
 /** @typedef {import("./random.js").Random} Random */
@@ -223,6 +224,7 @@ export function makeTargets(folder) {
       },
     },
     ...makeDataTargets(folder),
+    ...makeGraphTargets(folder),
   ];
 }
 

@@ -58,7 +58,8 @@ class BranchFinder {
   find(): LoraBranch[] {
     // In the order of the nodes: of several branches on one layer the inner one is known before the outer one.
     for (const node of this.#links.graph.nodes) {
-      const branch = node.opType === "Add" ? (this.#match(node, 0, 1) ?? this.#match(node, 1, 0)) : undefined;
+      const isSum = node.opType === "Add" && this.#links.producers.get(node.outputs[0] ?? "") === node;
+      const branch = isSum ? (this.#match(node, 0, 1) ?? this.#match(node, 1, 0)) : undefined;
       if (branch !== undefined) this.#found.set(node, branch);
     }
     return [...this.#found.values()];

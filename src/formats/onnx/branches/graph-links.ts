@@ -6,6 +6,7 @@ import type { OnnxGraph, OnnxModel, OnnxNode } from "../model.ts";
 
 export interface GraphLinks {
   readonly graph: OnnxGraph;
+  /** Nodes whose inputs are all defined before them, so that the way back from a value always ends. */
   readonly producers: ReadonlyMap<string, OnnxNode>;
   /** Nodes of the graph and of graphs inside of it that read a value of this name. */
   readonly readers: ReadonlyMap<string, readonly OnnxNode[]>;
@@ -20,9 +21,19 @@ export function linkGraphs({ graph }: OnnxModel): GraphLinks[] {
     const producers = new Map<string, OnnxNode>();
     const readers = new Map<string, OnnxNode[]>();
     const results = new Set(one.outputs.map(({ name }) => name));
-    const read = (name: string, node: OnnxNode) => readers.set(name, [...(readers.get(name) ?? []), node]);
+    const read = (name: string, node: OnnxNode) => {
+      const known = readers.get(name);
+      if (known === undefined) readers.set(name, [node]);
+      else known.push(node);
+    };
+    const later = new Set(one.nodes.flatMap(({ outputs }) => outputs));
     for (const node of one.nodes) {
-      for (const output of node.outputs) if (output !== "") producers.set(output, node);
+      const isInOrder = node.inputs.every((input) => input === "" || !later.has(input));
+      for (const output of node.outputs) {
+        if (!isInOrder || output === "") continue;
+        later.delete(output);
+        producers.set(output, node);
+      }
       for (const input of node.inputs) if (input !== "") read(input, node);
       for (const { graphs } of node.attributes) {
         for (const inner of graphs.map(visit)) {

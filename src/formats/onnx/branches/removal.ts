@@ -23,7 +23,8 @@ export interface BranchRemoval {
 
 /** @throws {UnsupportedError} UNSUPPORTED_MODEL where a layer's own result is used beside the sum */
 export function planRemoval(model: OnnxModel, branches: readonly LoraBranch[]): BranchRemoval {
-  for (const branch of branches) assertFoldable(model, branch, branches);
+  const layers = new Set(branches.map(({ base }) => base.node));
+  for (const branch of branches) assertFoldable(model, branch, layers);
   const nodes = new Set<OnnxNode>();
   const constants = new Set<OnnxConstant>();
   const values = new Set<OnnxValue>();
@@ -31,6 +32,7 @@ export function planRemoval(model: OnnxModel, branches: readonly LoraBranch[]): 
   for (const links of new Set(branches.map((branch) => branch.links))) {
     const own = branches.filter((branch) => branch.links === links);
     const chains = resultNames(own);
+    const sums = new Set(own.map(({ sum }) => sum));
     const gone = new Set<string>();
     for (const { sum, results } of own) {
       const [result] = results;
@@ -38,7 +40,7 @@ export function planRemoval(model: OnnxModel, branches: readonly LoraBranch[]): 
       gone.add(result);
       const producer = links.producers.get(result);
       // Of several branches on one layer, only the innermost meets the layer's own result.
-      if (producer === undefined || own.some((other) => other.sum === producer)) continue;
+      if (producer === undefined || sums.has(producer)) continue;
       renamed.push({ node: producer, output: producer.outputs.indexOf(result), name: chains.get(result) ?? "" });
     }
     sweep(links, model, { nodes, constants, values, gone });
@@ -56,10 +58,10 @@ export function removeBranches(editor: OnnxEditor, removal: BranchRemoval): void
 }
 
 /** Whatever reads the layer without the branch would read another value after folding. */
-function assertFoldable(model: OnnxModel, { links, base, results }: LoraBranch, branches: readonly LoraBranch[]): void {
+function assertFoldable(model: OnnxModel, { links, base, results }: LoraBranch, layers: ReadonlySet<OnnxNode>): void {
   const { parameter } = base.held;
   const read = results.find((name) => links.results.has(name) || (links.readers.get(name) ?? []).length !== 1);
-  const other = parameter.uses.find(({ node }) => !branches.some((branch) => branch.base.node === node));
+  const other = parameter.uses.find(({ node }) => !layers.has(node));
   if (read === undefined && other === undefined) return;
   const user = read === undefined ? `the node ${quote(other?.node.name ?? "")}` : `a second reader of ${quote(read)}`;
   throw new UnsupportedError("UNSUPPORTED_MODEL", `the branch cannot be folded: ${user} uses the layer without it`, {

@@ -158,7 +158,9 @@ function groupByName(
   const groups = new Map<string, NamedUse[]>();
   for (const one of uses) {
     if (one.name === undefined || owners.get(one.name) !== constant) continue;
-    groups.set(one.name, [...(groups.get(one.name) ?? []), one]);
+    const known = groups.get(one.name);
+    if (known === undefined) groups.set(one.name, [one]);
+    else known.push(one);
   }
   return groups;
 }
