@@ -50,7 +50,6 @@ describe("rows of unequal length", () => {
 
 describe("less memory", () => {
   it.each<[string, Partial<TrainOptions>]>([
-    ["LoRA", {}],
     ["DoRA with dropout", { dora: true, dropout: 0.1 }],
     ["blocks of which only the last is trained", { layers: [1] }],
     ["parallel residuals", { base: join(FIXTURES, "models/gpt-neox") }],
@@ -66,11 +65,10 @@ describe("less memory", () => {
 
 describe("a trained adapter", () => {
   it.each<[string, Partial<TrainOptions>]>([
-    ["rsLoRA", { scaling: "rslora", rank: 16 }],
     ["DoRA", { dora: true }],
     ["PiSSA", { init: "pissa" }],
     ["OLoRA", { init: "olora" }],
-    ["patterns", { rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.mlp.*": 4 } }],
+    ["rsLoRA with patterns", { scaling: "rslora", rankPattern: { q_proj: 2 }, alphaPattern: { "layers.1.mlp.*": 4 } }],
     ["whole modules", { targetModules: "v_proj", modulesToSave: ["lm_head"] }],
   ])("merges to what was trained: %s", async (_, options) => {
     const [adapter, merged, again] = [join(folder, "adapter"), join(folder, "merged"), join(folder, "again")];

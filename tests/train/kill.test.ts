@@ -43,7 +43,6 @@ describe.skipIf(noStrace !== undefined)(title, () => {
   // Renames: three checkpoints, the report, the settings, the weights.
   it.each<[string, number[]]>([
     ["rename:signal=SIGKILL:when=2", [2]],
-    ["rename:signal=SIGKILL:when=6", [6, 4, 2]],
     ["pwrite64:error=ENOSPC:when=150", [2]],
   ])("%s keeps the checkpoints %j whole and resumes to the same bytes", (fault, steps) => {
     const ended = runCli(ARGS, { prefix: underStrace([fault]) });

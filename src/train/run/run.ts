@@ -47,7 +47,8 @@ export async function* runTraining(parts: RunParts, start: RunState): AsyncGener
     if (settings.keepCheckpoints !== undefined) store.prune(settings.keepCheckpoints, new Set([state.best?.step ?? 0]));
     return { kind: "checkpoint", step: state.step, path };
   };
-  while (state.step < totalSteps) {
+  const isOver = () => state.step >= totalSteps || state.worse >= (settings.earlyStopping ?? Number.POSITIVE_INFINITY);
+  while (!isOver()) {
     // Signals are handled between turns of the event loop; the engine never gives it one.
     await setImmediate();
     if (parts.signal?.aborted) {
@@ -74,7 +75,6 @@ export async function* runTraining(parts: RunParts, start: RunState): AsyncGener
     if (step === 1) yield* deadModules(parts.trainer.moduleNames, result.moduleGradNorms);
     const isDue = settings.saveEvery !== undefined && (isLast || step % settings.saveEvery === 0);
     if (isDue || (parts.keepsBest && evaluation?.isBest)) yield await save();
-    if (settings.earlyStopping !== undefined && state.worse >= settings.earlyStopping) break;
   }
   return state;
 }

@@ -96,8 +96,10 @@ export class Trainer {
 
   #notFinite(step: number, loss: number, norms: readonly number[]): NonFiniteError {
     const first = this.#set.tensors.find((_, index) => !Number.isFinite(norms[index]));
-    const what = Number.isFinite(loss) ? "the gradient is" : `the loss is ${loss}, with it the gradient`;
-    return new NonFiniteError(`step ${step}: ${what} not finite`, {
+    const what = Number.isFinite(loss)
+      ? "the gradient is not finite"
+      : `the loss is ${loss}, and the gradient not finite`;
+    return new NonFiniteError(`step ${step}: ${what}`, {
       ...(first !== undefined && { subject: first.module }),
       hint: "lower --lr, add --warmup-steps, or look at the rows of this step",
     });
