@@ -12,6 +12,8 @@ export interface CellResult extends Cell {
   readonly steps: readonly StepRecord[];
   /** Why it ended early, where its numbers were no longer finite. */
   readonly diverged: string | null;
+  /** Whether only down and up are trained and up starts as zero, which the law of the first step supposes. */
+  readonly startsPlain: boolean;
 }
 
 /** Share of a run that stands for its end: single steps are noise. */

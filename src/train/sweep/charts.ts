@@ -26,7 +26,7 @@ export function chartSweep(cells: readonly CellResult[]): readonly Chart[] {
   const charts = isLong
     ? lrs.flatMap((lr) => chartSteps(groups, lr, lrs.length > 1 ? `, learning rate ${lr}` : ""))
     : [];
-  charts.push(chartFirstNorms(cells));
+  if (cells.every(({ startsPlain }) => startsPlain)) charts.push(chartFirstNorms(cells));
   if (isLong) charts.push(chartFinalLosses(groups, lrs));
   if (lrs.length > 1) charts.push(chartRates(groups));
   const byModule = chartModules(groups);

@@ -56,7 +56,8 @@ function claimsOf(lora: readonly SeedGroup[], rslora: readonly SeedGroup[], at: 
 /** ‖∂L/∂up‖ ∝ 1/√rank under lora, and the same for every rank under rslora. */
 function firstStepLaw(scaling: Convention, cells: readonly CellResult[]): Finding[] {
   // Every learning rate starts from the same adapters.
-  const groups = groupSeeds(cells.filter((cell) => cell.scaling === scaling).map((cell) => ({ ...cell, lr: 0 })));
+  const own = cells.filter((cell) => cell.scaling === scaling && cell.startsPlain);
+  const groups = groupSeeds(own.map((cell) => ({ ...cell, lr: 0 })));
   if (groups.length < 2) return [];
   const norms = groups.map((group): [number, number] => [group.rank, spreadOf(group, firstGradNorm).mean]);
   const exponent = fitExponent(norms);

@@ -80,7 +80,8 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const done = { ...report, trained: missing.length, seconds };
   if (options.part !== undefined) return done;
   const facts: SweepFacts = { base: options.base, data: options.data, optimizer: options.optimizer ?? "adamw" };
-  const results = all.map((cell) => readCell(out, cell));
+  const startsPlain = isPlainStart(options);
+  const results = all.map((cell) => ({ ...readCell(out, cell), startsPlain }));
   const result = describeResult(facts, results);
   await writeFile(out, REPORT_JSON, (path) => fillFileSync(path, `${JSON.stringify(result, undefined, 1)}\n`));
   await writeFile(out, REPORT_HTML, (path) => fillFileSync(path, writeSweepReport(facts, settings, results)));
@@ -92,6 +93,10 @@ async function planFirst(options: SweepOptions, cells: readonly Cell[]): Promise
   const [first] = cells;
   if (first === undefined) throw new Error("a sweep without cells");
   return train({ ...runOf(options, first, 1).job, dryRun: true });
+}
+
+function isPlainStart({ init = "default", dora = false, modulesToSave = [] }: SweepOptions): boolean {
+  return init === "default" && !dora && modulesToSave.length === 0;
 }
 
 /** A folder that holds something else than a sweep is never written into. */

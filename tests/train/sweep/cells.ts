@@ -26,6 +26,7 @@ export function makeCells({ loss, gradNorm }: Behaviour, axes: Axes): CellResult
     ...cell,
     folder: cellName(cell),
     diverged: null,
+    startsPlain: true,
     modules: NAMES.map((name) => {
       const scale = effectiveScale(cell.scaling, 16, cell.rank);
       return { name, rank: cell.rank, alpha: 16, convention: cell.scaling, scale };

@@ -51,6 +51,11 @@ describe("claims", () => {
     ]);
   });
 
+  it("leave the law of the first step out where up does not start as zero", () => {
+    const cells = makeCells(AS_THE_PAPER_SAYS, { ranks: RANKS, seeds: [1], steps: 1 });
+    expect(findClaims(cells.map((cell) => ({ ...cell, startsPlain: false })))).toEqual([]);
+  });
+
   it("name the best learning rate of each rank where there are several", () => {
     const cells = makeCells(
       {
