@@ -7,6 +7,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { convert, inspect, merge } from "lora-tool";
+import { makeBaseTargets } from "./base-targets.js";
 import { makeDataTargets } from "./data-targets.js";
 import { makeGraphTargets } from "./graph-targets.js";
 import { misfitSafetensors, mutateBytes, mutateJson, mutateSafetensors } from "./mutate.js";
@@ -223,6 +224,7 @@ export function makeTargets(folder) {
         };
       },
     },
+    ...makeBaseTargets(folder),
     ...makeDataTargets(folder),
     ...makeGraphTargets(folder),
   ];
