@@ -3,6 +3,7 @@
  */
 
 import type { Adapter, Convention, LayerKind, Layout } from "../adapters/adapter.ts";
+import { fullName } from "../adapters/full-name.ts";
 import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
 import type { ModulePlan } from "./plan.ts";
 
@@ -73,7 +74,7 @@ export function describeModules(
     const { module, rank, factor } = modulePlan;
     const { alpha = Number.NaN, scale = Number.NaN } = after.modules[index] ?? {};
     return {
-      name: module.parameter === undefined ? module.name : `${module.name}.${module.parameter}`,
+      name: fullName(module),
       kind: module.kind,
       rank: module.rank,
       rankAfter: rank,

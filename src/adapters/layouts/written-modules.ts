@@ -10,6 +10,7 @@ import type { Model } from "../../formats/model.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule, Delta, LayerKind } from "../adapter.ts";
 import { describeArchitecture } from "../architecture/architecture.ts";
+import { fullName } from "../full-name.ts";
 import { NameIndex } from "../resolve/names.ts";
 import { sameNumbers } from "../same-numbers.ts";
 import type { WriteContext } from "./layout-writer.ts";
@@ -44,7 +45,7 @@ export function expressibleModules(adapter: Adapter, layout: Expressible, contex
   return adapter.modules.map((module) => {
     const reason = reasonAgainst(module, layout, context);
     if (reason === undefined) return module;
-    const name = module.parameter === undefined ? module.name : `${module.name}.${module.parameter}`;
+    const name = fullName(module);
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", reason, { file: adapter.path, subject: name, hint: MERGE });
   });
 }

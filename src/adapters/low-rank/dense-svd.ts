@@ -6,6 +6,7 @@
  * turn, in f32 on the engine; the last product, from which values and errors come, in f64.
  */
 
+import { identity } from "../../core/linear-algebra/products.ts";
 import { fillNormal, philoxKey } from "../../core/random.ts";
 import type { Gemm } from "../../engine/gemm.ts";
 import type { RankTarget } from "./choose-rank.ts";
@@ -138,10 +139,4 @@ function randomDirections(length: number, width: number): Float64Array {
   const key = philoxKey(0, "dense-svd");
   fillNormal(values, key, 0);
   return Float64Array.from(values);
-}
-
-function identity(size: number): Float64Array {
-  const out = new Float64Array(size * size);
-  for (let index = 0; index < size; index++) out[index * size + index] = 1;
-  return out;
 }

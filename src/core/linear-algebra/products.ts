@@ -88,3 +88,10 @@ export function dot(a: Float64Array, b: Float64Array): number {
 export function axpy(factor: number, x: Float64Array, y: Float64Array): void {
   for (let index = 0; index < x.length; index++) y[index] = (y[index] ?? 0) + factor * (x[index] ?? 0);
 }
+
+/** [size, size] */
+export function identity(size: number): Float64Array {
+  const out = new Float64Array(size * size);
+  for (let index = 0; index < size; index++) out[index * size + index] = 1;
+  return out;
+}

@@ -6,7 +6,7 @@
  * need any. From scratch they would take ten sweeps, a whole Golub-Kahan decomposition in JavaScript three times as long.
  */
 
-import { dot, multiplyTransposed, transpose } from "./products.ts";
+import { dot, identity, multiplyTransposed, transpose } from "./products.ts";
 import { rotate, symmetricEigen } from "./symmetric-eigen.ts";
 
 export interface SquareSvd {
@@ -101,11 +101,5 @@ function sorted(images: Float64Array, right: Float64Array, size: number, scale: 
         index * size,
       );
   }
-  return out;
-}
-
-function identity(size: number): Float64Array {
-  const out = new Float64Array(size * size);
-  for (let index = 0; index < size; index++) out[index * size + index] = 1;
   return out;
 }

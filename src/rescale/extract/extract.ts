@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import type { AdapterModule } from "../../adapters/adapter.ts";
 import { describeArchitecture } from "../../adapters/architecture/architecture.ts";
+import { fullName } from "../../adapters/full-name.ts";
 import { type PeftContent, planPeft, writePeft } from "../../adapters/layouts/peft/write.ts";
 import { factorTensors } from "../../adapters/low-rank/factor-job.ts";
 import { type DoneJob, runFactorJobs, scratchBytes } from "../../adapters/low-rank/run-jobs.ts";
@@ -17,7 +18,7 @@ import type { JsonObject, JsonValue } from "../../core/json.ts";
 import { assertUnchanged } from "../../formats/byte-source.ts";
 import { openModel } from "../../formats/open-model.ts";
 import { stageOutput } from "../../formats/output.ts";
-import { errorOf, fullName } from "../resize/report.ts";
+import { errorOf } from "../resize/report.ts";
 import type { DifferenceJob } from "./difference-job.ts";
 import { assertOptions, type ExtractOptions } from "./options.ts";
 import { type ExtractPlan, planExtract, type Side } from "./plan.ts";

@@ -3,12 +3,12 @@
  */
 
 import type { Adapter, AdapterModule } from "../../adapters/adapter.ts";
+import { fullName } from "../../adapters/full-name.ts";
 import type { CutJob } from "../../adapters/low-rank/cut.ts";
 import { factorDtype } from "../../adapters/low-rank/factor-dtype.ts";
 import { type ModuleFactors, moduleFactors } from "../../adapters/low-rank/module-factors.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import type { ResizeOptions } from "./options.ts";
-import { fullName } from "./report.ts";
 
 export interface PlannedModule {
   readonly module: AdapterModule;

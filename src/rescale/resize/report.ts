@@ -3,6 +3,7 @@
  */
 
 import type { Adapter, AdapterModule, Convention, LayerKind, Layout } from "../../adapters/adapter.ts";
+import { fullName } from "../../adapters/full-name.ts";
 import type { FactorResult } from "../../adapters/low-rank/factor-job.ts";
 
 export interface ResizedModule {
@@ -37,11 +38,6 @@ export interface ResizeReport {
     readonly seconds: number;
     readonly files: readonly string[];
   };
-}
-
-/** Module and parameter, as reports and errors name it. */
-export function fullName({ name, parameter }: Pick<AdapterModule, "name" | "parameter">): string {
-  return parameter === undefined ? name : `${name}.${parameter}`;
 }
 
 /**

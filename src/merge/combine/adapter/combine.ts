@@ -6,7 +6,8 @@
  */
 
 import { join } from "node:path";
-import type { Adapter, Convention } from "../../../adapters/adapter.ts";
+import type { Convention } from "../../../adapters/adapter.ts";
+import { fullName } from "../../../adapters/full-name.ts";
 import { carriedSettings } from "../../../adapters/layouts/peft/carried-settings.ts";
 import { type PeftContent, planPeft, writePeft } from "../../../adapters/layouts/peft/write.ts";
 import { openAdapter, readPlanned } from "../../../adapters/open-adapter.ts";
@@ -42,7 +43,7 @@ export async function combine(options: CombineOptions): Promise<CombineReport> {
   const describe = (made: readonly NewModule[]): CombineReport => {
     const content = finish(made);
     const after = readPlanned("peft", planPeft(content, { settings }), options.out);
-    const rows = made.map(({ module, adapters, result }) => ({ name: nameOf(module), adapters, result }));
+    const rows = made.map(({ module, adapters, result }) => ({ name: fullName(module), adapters, result }));
     return {
       out: options.out,
       method: method.name,
@@ -133,8 +134,4 @@ function commonSettings(adapters: readonly WeightedAdapter[]): JsonObject {
   const tasks = new Set(adapters.map(({ adapter }) => carriedSettings(adapter).get("task_type")));
   const [task, ...others] = tasks;
   return task === undefined || others.length > 0 ? new Map() : new Map([["task_type", task]]);
-}
-
-function nameOf({ name, parameter }: Adapter["modules"][number]): string {
-  return parameter === undefined ? name : `${name}.${parameter}`;
 }

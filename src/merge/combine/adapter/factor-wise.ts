@@ -7,8 +7,7 @@
  */
 
 import type { AdapterModule } from "../../../adapters/adapter.ts";
-import type { MatrixView } from "../../../adapters/matrix.ts";
-import { readNumbers } from "../../../adapters/resolve/tensor-values.ts";
+import type { MatrixLoader } from "../../../adapters/load-matrix.ts";
 import { UnsupportedError } from "../../../core/errors.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import { joinSum } from "../join.ts";
@@ -21,6 +20,7 @@ import type { MatchedModule, ModulePart } from "./match.ts";
 export async function combineFactors(
   matched: MatchedModule,
   method: ChosenMethod,
+  loader: MatrixLoader,
 ): Promise<Pick<AdapterModule, "delta" | "rank">> {
   const { name, parts } = matched;
   const [{ module }] = parts;
@@ -37,11 +37,15 @@ export async function combineFactors(
   const signed = weights.map((weight, index) => ((parts[index]?.weight ?? 0) < 0 ? -weight : weight));
   const [{ factors }] = parts;
   const side = (
-    of: (part: ModulePart) => Float32Array,
+    of: (part: ModulePart, loader: MatrixLoader) => Float32Array,
     own: readonly number[],
     label: string,
     shape: readonly number[],
-  ) => joinSide(matched, method, { values: parts.map(of), weights: own, name: `${name}.${label}`, shape });
+  ) =>
+    loader.pool.scope(() => {
+      const values = parts.map((part) => of(part, loader));
+      return joinSide(matched, method, { values, weights: own, name: `${name}.${label}`, shape });
+    });
   const ones = factors.inputShape.slice(1).map(() => 1);
   return {
     rank: module.rank,
@@ -77,26 +81,19 @@ async function joinSide({ parts }: MatchedModule, { name, settings }: ChosenMeth
   return { name: side.name, dtype: "f32", shape: side.shape, byteLength: bytes.byteLength, source };
 }
 
-function downOf({ factors }: ModulePart): Float32Array {
+function downOf({ factors }: ModulePart, loader: MatrixLoader): Float32Array {
   const [product] = factors.products;
-  return product === undefined ? new Float32Array() : numbersOf(product.down);
+  return product === undefined ? new Float32Array() : loader.matrix(product.down);
 }
 
-function upOf({ factors }: ModulePart): Float32Array {
+function upOf({ factors }: ModulePart, loader: MatrixLoader): Float32Array {
   const [product] = factors.products;
   if (product === undefined) return new Float32Array();
   const { up, diagonal } = product;
-  return numbersOf(up).map((value, index) => value * (diagonal?.[index % up.columns] ?? 1));
-}
-
-function numbersOf(view: MatrixView): Float32Array {
-  const numbers = readNumbers(view.tensor);
-  const out = new Float32Array(view.rows * view.columns);
-  for (let row = 0; row < view.rows; row++) {
-    for (let column = 0; column < view.columns; column++) {
-      const at = view.offset + row * view.rowStride + column * view.columnStride;
-      out[row * view.columns + column] = numbers[at] ?? 0;
-    }
+  const values = loader.matrix(up);
+  if (diagonal === undefined) return values;
+  for (let index = 0; index < values.length; index++) {
+    values[index] = (values[index] ?? 0) * (diagonal[index % up.columns] ?? 0);
   }
-  return out;
+  return values;
 }

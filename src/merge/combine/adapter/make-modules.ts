@@ -3,12 +3,14 @@
  */
 
 import type { AdapterModule } from "../../../adapters/adapter.ts";
+import { MatrixLoader } from "../../../adapters/load-matrix.ts";
 import { type CutJob, cutAll } from "../../../adapters/low-rank/cut.ts";
 import { factorDtype } from "../../../adapters/low-rank/factor-dtype.ts";
 import { type FactorJob, type FactorResult, factorTensors } from "../../../adapters/low-rank/factor-job.ts";
 import { type DoneJob, runFactorJobs } from "../../../adapters/low-rank/run-jobs.ts";
 import type { OutputTensor } from "../../../adapters/output/output-tensor.ts";
 import { plannedTensor, writeScratch } from "../../../adapters/output/write-scratch.ts";
+import { createKernels } from "../../../core/cast/kernels.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { ChosenMethod } from "../options.ts";
 import { METHODS } from "../registry.ts";
@@ -59,8 +61,9 @@ export function needsDecomposition({ name, rank }: ChosenMethod): boolean {
 
 async function makeFactorWise(matched: readonly MatchedModule[], method: ChosenMethod): Promise<NewModule[]> {
   const made: NewModule[] = [];
+  const loader = new MatrixLoader(createKernels());
   for (const one of matched) {
-    const factors = await combineFactors(one, method);
+    const factors = await combineFactors(one, method, loader);
     made.push({ module: newModule(one, { ...factors, scale: 1 }), adapters: one.parts.length, result: undefined });
   }
   return made;

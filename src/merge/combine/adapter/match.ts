@@ -3,6 +3,7 @@
  */
 
 import type { Adapter, AdapterModule, ExpertOrder } from "../../../adapters/adapter.ts";
+import { fullName } from "../../../adapters/full-name.ts";
 import { type ModuleFactors, moduleFactors } from "../../../adapters/low-rank/module-factors.ts";
 import { MismatchError, UnsupportedError } from "../../../core/errors.ts";
 import { formatShape, sameShape } from "../../../core/shape.ts";
@@ -37,7 +38,7 @@ export function matchModules(adapters: readonly WeightedAdapter[], order: Expert
   for (const [index, { adapter, weight }] of adapters.entries()) {
     assertCombinable(adapter, adapters.length === 1 && weight === 1);
     for (const module of adapter.modules) {
-      const name = module.parameter === undefined ? module.name : `${module.name}.${module.parameter}`;
+      const name = fullName(module);
       const factors = moduleFactors(module, "combining", order);
       const weights = { adapterWeight: weight, weight: weight * module.scale };
       const part = { adapter: index, module, factors, ...weights, file: adapter.path };

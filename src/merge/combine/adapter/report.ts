@@ -3,6 +3,7 @@
  */
 
 import type { Adapter, Convention, LayerKind } from "../../../adapters/adapter.ts";
+import { fullName } from "../../../adapters/full-name.ts";
 import type { FactorResult } from "../../../adapters/low-rank/factor-job.ts";
 import type { AdapterSummary } from "../../report.ts";
 import type { MethodName } from "../registry.ts";
@@ -50,12 +51,7 @@ export interface MadeModule {
 
 /** @param after the result as a reader sees it */
 export function describeModules(made: readonly MadeModule[], after: Adapter, factorWise: boolean): CombinedModule[] {
-  const read = new Map(
-    after.modules.map((module) => [
-      module.parameter === undefined ? module.name : `${module.name}.${module.parameter}`,
-      module,
-    ]),
-  );
+  const read = new Map(after.modules.map((module) => [fullName(module), module]));
   return made.flatMap(({ name, adapters, result }) => {
     const module = read.get(name);
     if (module === undefined) return [];
