@@ -10,7 +10,7 @@ import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { quote, summarise } from "../core/text.ts";
 import { readSmallFile, withFile } from "../formats/byte-source.ts";
 import { listFolder, resolveInFolder } from "../formats/model-folder.ts";
-import { openStore } from "../formats/registry.ts";
+import { findFormat, openStore } from "../formats/registry.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
 import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
 import { type Adapter, LAYOUTS, type Layout } from "./adapter.ts";
@@ -86,6 +86,7 @@ export function isAdapter(path: string): boolean {
       names.includes(SETTINGS_NAME) ||
       names.some((name) => WEIGHTS_NAMES.includes(name) || name.startsWith("adapter_model."))
     );
+  if (findFormat(path) === "onnx") return false;
   const files = openFile(path);
   return LAYOUTS.some((layout) => READERS[layout].detect(files));
 }
@@ -117,6 +118,12 @@ function openFolder(folder: string, names: readonly string[]): AdapterFiles {
 }
 
 function openFile(path: string): AdapterFiles {
+  if (findFormat(path) === "onnx") {
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", "an ONNX graph is no adapter", {
+      file: path,
+      hint: "to fold the LoRA branches of a graph into it: lora-tool merge graph.onnx --fold -o folded.onnx",
+    });
+  }
   const folder = dirname(path);
   return { path, store: openStore(path), settings: findSettings(folder, listFolder(folder)) };
 }

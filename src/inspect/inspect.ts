@@ -11,6 +11,7 @@ import { elementCount, type Shape } from "../core/shape.ts";
 import { openModel } from "../formats/open-model.ts";
 import { type FormatName, formatOf } from "../formats/registry.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
+import { type InspectedGraph, inspectGraph } from "./inspect-graph.ts";
 
 export interface InspectOptions {
   /** An adapter or a model: a folder or a file. */
@@ -73,6 +74,8 @@ export interface InspectedModel extends Inspected {
   readonly tied: boolean;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** Only of ONNX graphs. */
+  readonly graph?: InspectedGraph;
 }
 
 export type InspectReport = InspectedAdapter | InspectedModel;
@@ -122,6 +125,7 @@ async function inspectModel(path: string): Promise<InspectedModel> {
     tied: describeArchitecture(model).tie !== undefined,
     files: store.files.map((file) => ({ name: basename(file.path), bytes: file.size })),
     metadata: Object.fromEntries(store.metadata),
+    ...(model.graph && { graph: inspectGraph(model.graph) }),
     dtypes: totals(tensors),
     tensors: tensors.map(describeTensor),
     warnings: store.warnings,

@@ -10,6 +10,7 @@ import { formatBytes, formatCount, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
 import { addCommonOptions, type CommonOptions } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
+import { graphFacts, parameterTable } from "./inspect-graph.ts";
 
 const EXAMPLES = `
 Examples:
@@ -48,7 +49,8 @@ function describe(io: Io, report: InspectReport, withTensors: boolean): string {
   const text = formatTable(
     [...facts, ...dtypes].map(([label = "", value = ""]) => [paint(io.stdout, "bold", label), value]),
   );
-  const modules = report.kind === "adapter" ? `\n${moduleTable(report)}` : "";
+  const parameters = report.kind === "model" && report.graph !== undefined ? `\n${parameterTable(report.graph)}` : "";
+  const modules = report.kind === "adapter" ? `\n${moduleTable(report)}` : parameters;
   return text + modules + (withTensors ? `\n${tensorTable(report)}` : "");
 }
 
@@ -70,6 +72,7 @@ function modelFacts(report: InspectedModel): string[][] {
     ["type", `${escapeText(report.modelType ?? "unknown: no config.json")} (${report.format})`],
     ["tied", report.tied ? "yes: one tensor is input embedding and output head" : "no"],
   ];
+  if (report.graph !== undefined) facts.push(...graphFacts(report.graph));
   for (const { name, bytes } of report.files) facts.push(["file", `${escapeText(name)}, ${formatBytes(bytes)}`]);
   for (const [key, text] of Object.entries(report.metadata)) {
     const shown = text.includes("\n") ? `${formatBytes(Buffer.byteLength(text))} of text` : escapeText(text);
