@@ -11,6 +11,9 @@ import type { MatrixView } from "../matrix.ts";
 /** A turned factor of a large embedding: 250,000 rows of rank 64 in f32. */
 const SPAN_BYTES = 64 * 1024 * 1024;
 
+/** Rows and columns of a square of a transposition. */
+const SQUARE = 64;
+
 /** [rows, columns] of the view, C order, in a buffer of its own. */
 export function readElements(view: MatrixView): Uint8Array {
   const { tensor, rows, columns, offset, rowStride, columnStride } = view;
@@ -42,12 +45,19 @@ export function readElements(view: MatrixView): Uint8Array {
   return out;
 }
 
+/** Square by square: of a turned view, lines of a whole matrix would not stay in a core's first-level cache. */
 function gather(stored: Uint8Array, out: Uint8Array, view: MatrixView, width: number): void {
   const { rows, columns, rowStride, columnStride } = view;
   const [from, to] = [elementsOf(stored, width), elementsOf(out, width)];
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) {
-      to[row * columns + column] = from[row * rowStride + column * columnStride] ?? 0;
+  for (let firstRow = 0; firstRow < rows; firstRow += SQUARE) {
+    const lastRow = Math.min(rows, firstRow + SQUARE);
+    for (let firstColumn = 0; firstColumn < columns; firstColumn += SQUARE) {
+      const lastColumn = Math.min(columns, firstColumn + SQUARE);
+      for (let row = firstRow; row < lastRow; row++) {
+        for (let column = firstColumn; column < lastColumn; column++) {
+          to[row * columns + column] = from[row * rowStride + column * columnStride] ?? 0;
+        }
+      }
     }
   }
 }

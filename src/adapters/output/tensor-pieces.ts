@@ -72,11 +72,17 @@ export class TensorPieces {
     const stored = readElements(sliceRows(view, first, end - first));
     const elements = this.#convert(tensor, view.tensor, factor, stored);
     const width = DTYPE_BITS[tensor.dtype] / 8;
+    const rowBytes = view.columns * width;
     const [from, to] = [elementsOf(elements, width), elementsOf(tile, width)];
     for (let row = first; row < end; row++) {
       const at = (rowStart + row * rowStep - tileStart) * tensor.columns + columnStart;
-      const source = (row - first) * view.columns;
-      for (let column = 0; column < view.columns; column++) to[at + column * columnStep] = from[source + column] ?? 0;
+      const source = row - first;
+      if (columnStep === 1) tile.set(elements.subarray(source * rowBytes, (source + 1) * rowBytes), at * width);
+      else {
+        for (let column = 0; column < view.columns; column++) {
+          to[at + column * columnStep] = from[source * view.columns + column] ?? 0;
+        }
+      }
     }
   }
 
