@@ -7,6 +7,7 @@ import type { TrainOptions } from "./options.ts";
 import { planTraining } from "./plan.ts";
 import type { TrainReport } from "./report.ts";
 import { CheckpointStore } from "./run/checkpoint.ts";
+import type { TrainEvent } from "./run/events.ts";
 import { fingerprintOf } from "./run/fingerprint.ts";
 import { restoreTensors } from "./run/moments.ts";
 import { assertRunFolder, openRunFolder } from "./run/output-folder.ts";
@@ -31,10 +32,14 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const store = new CheckpointStore(out);
   const found = resume ? resumePoint(store, fingerprint) : undefined;
   openRunFolder(out, resume);
-  for (const message of found?.warnings ?? []) options.onEvent?.({ kind: "warning", message });
+  const warnings: string[] = [];
+  const onEvent = (event: TrainEvent) => {
+    if (event.kind === "warning") warnings.push(event.message);
+    options.onEvent?.(event);
+  };
+  for (const message of [...plan.report.warnings, ...(found?.warnings ?? [])]) onEvent({ kind: "warning", message });
   const start = found?.state ?? { step: 0, best: null, worse: 0, schedule: null, fingerprint };
   if (start.step > 0) await restoreTensors(store.pathOf(start.step), set.tensors);
-  const result = await runSession({ options, plan, set, store, start });
-  const warnings = [...plan.report.warnings, ...(found?.warnings ?? [])];
+  const result = await runSession({ options: { ...options, onEvent }, plan, set, store, start });
   return { ...plan.report, warnings, result };
 }

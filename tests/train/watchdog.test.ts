@@ -36,8 +36,10 @@ describe("an adapter that the loss does not depend on", () => {
     // Rows of one pair of tokens: positions beyond the first see nothing that is scored, so attention has one key and
     // the scores of queries and keys do not matter.
     const data = temporaryFile("pairs.jsonl", '{"input_ids": [5, 6]}\n{"input_ids": [7, 8]}\n');
-    await run(out, { data, steps: 1, onEvent: (event) => events.push(event) });
-    const warnings = events.flatMap((event) => (event.kind === "warning" ? [event.message] : []));
+    const report = await run(out, { data, steps: 1, onEvent: (event) => events.push(event) });
+    const told = events.flatMap((event) => (event.kind === "warning" ? [event.message] : []));
+    expect(report.warnings).toEqual(told);
+    const warnings = told.filter((message) => message.includes("gradient"));
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(/^the gradient of "model\.layers\.0\.self_attn\.q_proj", .*k_proj.* is zero/);
     expect(warnings[0]).not.toMatch(/v_proj|mlp/);

@@ -58,7 +58,8 @@ export function addTrainCommand(program: Command, io: Io): void {
       const { onEvent, onProgress } = progress;
       const run: TrainOptions = { ...options, signal: io.signal, onEvent, onProgress };
       const report = await train(run).finally(progress.clear);
-      printWarnings(io, report.warnings, flags);
+      // Those of a run have been told as they came.
+      if (report.result === undefined) printWarnings(io, report.warnings, flags);
       printReport(io, report, flags, () => describeTraining(io, report));
     });
 }
