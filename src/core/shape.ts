@@ -16,6 +16,11 @@ export function elementCount(shape: Shape): number | undefined {
   return count;
 }
 
+/** The product of sizes of what exists already; what a file states is counted by `elementCount`. */
+export function productOf(sizes: Shape): number {
+  return sizes.reduce((product, size) => product * size, 1);
+}
+
 /** Whether two shapes have the same dimensions in the same order. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dimension, axis) => dimension === b[axis]);

@@ -16,6 +16,7 @@ import {
   unsupported,
   type ValueType,
 } from "../call.ts";
+import { sliceLines } from "./slice-lines.ts";
 
 /** Reshape: 0 keeps a size (unless `allowzero`), −1 takes what is left. */
 export function reshape(call: NodeCall): ValueType[] {
@@ -92,26 +93,12 @@ export function split(call: NodeCall): ValueType[] {
   return splitSizes(call).map((size) => ({ dtype, shape: shape.with(axis, size) }));
 }
 
-/** First and last-but-one index of a Slice on each axis; steps other than 1 are not handled. */
+/** First index and that behind the last of a Slice on each axis; steps other than 1 are not handled. */
 export function sliceRanges(call: NodeCall): readonly { readonly start: number; readonly end: number }[] {
-  const { shape } = inputOf(call, 0);
-  const starts = integersOf(call, 1);
-  const ends = integersOf(call, 2);
-  const axes = call.integers(3) ?? [...starts.keys()];
-  const steps = call.integers(4) ?? starts.map(() => 1);
-  if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length) {
-    throw invalid(call, "starts, ends, axes and steps differ in length");
-  }
-  if (steps.some((step) => step !== 1)) throw unsupported(call, `expected steps of 1, got ${formatShape(steps)}`);
-  const ranges = shape.map((size) => ({ start: 0, end: size }));
-  axes.forEach((given, index) => {
-    const axis = normalAxis(call, given, shape.length);
-    const size = shape[axis] ?? 0;
-    const clamp = (at: number | undefined = 0) => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
-    const start = clamp(starts[index]);
-    ranges[axis] = { start, end: Math.max(start, clamp(ends[index])) };
+  return sliceLines(call).map(({ start, step, count }) => {
+    if (step !== 1) throw unsupported(call, `expected steps of 1, got ${step}`);
+    return { start, end: start + count };
   });
-  return ranges;
 }
 
 export function slice(call: NodeCall): ValueType[] {

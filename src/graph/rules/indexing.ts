@@ -2,6 +2,7 @@
  * Gradients of picking and placing elements by index: gradients of elements picked more than once add up.
  */
 
+import { productOf } from "../../core/shape.ts";
 import { inputOf, intAttribute, normalAxis, textAttribute, unsupported } from "../call.ts";
 import { type GradientRule, gradientOf, when, zeros } from "./backward.ts";
 
@@ -10,7 +11,7 @@ export const gather: GradientRule = (node) => {
   const { g } = node;
   const [data, indices] = [inputOf(node, 0), inputOf(node, 1)];
   const axis = normalAxis(node, intAttribute(node, "axis", 0), data.shape.length);
-  const count = indices.shape.reduce((a, b) => a * b, 1);
+  const count = productOf(indices.shape);
   const rows = g.reshape(gradientOf(node), data.shape.with(axis, count));
   const line = data.shape.map((_, at) => (at === axis ? count : 1));
   const places = g.expand(g.reshape(indices, line), rows.shape);

@@ -7,6 +7,7 @@
 
 import type { GraphBuilder } from "../builder.ts";
 import { floatAttribute, inputOf, intAttribute, type Value } from "../call.ts";
+import { swapLastAxes } from "../swap-last-axes.ts";
 import { type GradientRule, gradientOf, sumTo, when } from "./backward.ts";
 
 /** y = a · b: ∂a = ∂y · bᵀ, ∂b = aᵀ · ∂y */
@@ -22,8 +23,8 @@ export const matMul: GradientRule = (node) => {
     ];
   }
   return [
-    when(node.wants(0), () => sumTo(g, g.matMul(dy, transposed(g, b)), a.shape)),
-    when(node.wants(1), () => sumTo(g, g.matMul(transposed(g, a), dy), b.shape)),
+    when(node.wants(0), () => sumTo(g, g.matMul(dy, swapLastAxes(g, b)), a.shape)),
+    when(node.wants(1), () => sumTo(g, g.matMul(swapLastAxes(g, a), dy), b.shape)),
   ];
 };
 
@@ -57,9 +58,4 @@ function asRows(g: GraphBuilder, value: Value): Value {
 
 function reshaped(g: GraphBuilder, value: Value, like: Value): Value {
   return like.shape.length === 2 ? value : g.reshape(value, like.shape);
-}
-
-function transposed(g: GraphBuilder, value: Value): Value {
-  const last = value.shape.length - 1;
-  return g.transpose(value, [...value.shape.keys()].with(last, last - 1).with(last - 1, last));
 }

@@ -8,9 +8,7 @@ import { invalid } from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import type { Operator } from "../../operators.ts";
 import { constantOf, type FoldCall, type FoldRule } from "./fold-call.ts";
-import { broadcastNumbers } from "./strided.ts";
-
-const EMPTY = new Float64Array();
+import { broadcastNumbers, EMPTY } from "./strided.ts";
 
 type Arithmetic = (a: number, b: number, c: number) => number;
 

@@ -2,13 +2,11 @@
  * Elements of constants picked and placed by indices, which are checked: a file may state any.
  */
 
-import { sameShape } from "../../../core/shape.ts";
+import { productOf, sameShape } from "../../../core/shape.ts";
 import { inputOf, intAttribute, invalid, type NodeCall, normalAxis, textAttribute, unsupported } from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import { constantOf, type FoldRule } from "./fold-call.ts";
-import { stridesOf } from "./strided.ts";
-
-const count = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+import { EMPTY, stridesOf } from "./strided.ts";
 
 function checked(call: NodeCall, index: number, size: number): number {
   const at = index < 0 ? index + size : index;
@@ -22,8 +20,8 @@ const gather: FoldRule = {
     const [data, indices] = [constantOf(call, 0), constantOf(call, 1).numbers];
     const axis = normalAxis(call, intAttribute(call, "axis", 0), data.shape.length);
     const size = data.shape[axis] ?? 0;
-    const inner = count(data.shape.slice(axis + 1));
-    const outer = count(data.shape.slice(0, axis));
+    const inner = productOf(data.shape.slice(axis + 1));
+    const outer = productOf(data.shape.slice(0, axis));
     let at = 0;
     for (let line = 0; line < outer; line++) {
       for (const index of indices) {
@@ -37,7 +35,7 @@ const gather: FoldRule = {
 
 const gatherElements: FoldRule = {
   infer: INFERENCE_RULES.GatherElements,
-  compute: (call, [result = new Float64Array()]) => {
+  compute: (call, [result = EMPTY]) => {
     const [data, indices] = [constantOf(call, 0), constantOf(call, 1)];
     const axis = normalAxis(call, intAttribute(call, "axis", 0), data.shape.length);
     const [own, strides] = [stridesOf(indices.shape), stridesOf(data.shape)];
@@ -62,7 +60,7 @@ export function tupleOffsets(call: NodeCall, data: readonly number[], indices: I
     throw unsupported(call, `expected tuples of up to ${data.length} indices and no batch axes`);
   }
   const strides = stridesOf(data);
-  return Array.from({ length: count(indices.shape.slice(0, -1)) }, (_, tuple) => {
+  return Array.from({ length: productOf(indices.shape.slice(0, -1)) }, (_, tuple) => {
     let offset = 0;
     for (let place = 0; place < length; place++) {
       const index = indices.numbers[tuple * length + place] ?? 0;
@@ -89,7 +87,7 @@ const gatherNd: FoldRule = {
   },
   compute: (call, [result]) => {
     const [data, indices] = [constantOf(call, 0), constantOf(call, 1)];
-    const block = count(data.shape.slice(indices.shape.at(-1) ?? 0));
+    const block = productOf(data.shape.slice(indices.shape.at(-1) ?? 0));
     for (const [tuple, from] of tupleOffsets(call, data.shape, indices).entries()) {
       result?.set(data.numbers.subarray(from, from + block), tuple * block);
     }
@@ -106,7 +104,7 @@ const scatterNd: FoldRule = {
   compute: (call, [result]) => {
     if (textAttribute(call, "reduction", "none") !== "none") throw unsupported(call, "expected no reduction");
     const [data, indices, updates] = [constantOf(call, 0), constantOf(call, 1), constantOf(call, 2)];
-    const block = count(data.shape.slice(indices.shape.at(-1) ?? 0));
+    const block = productOf(data.shape.slice(indices.shape.at(-1) ?? 0));
     result?.set(data.numbers);
     for (const [tuple, to] of tupleOffsets(call, data.shape, indices).entries()) {
       result?.set(updates.numbers.subarray(tuple * block, (tuple + 1) * block), to);

@@ -2,12 +2,13 @@
  * Constants moved, cut, joined and repeated.
  */
 
+import { productOf } from "../../../core/shape.ts";
 import { inputOf, intAttribute, integersOf, invalid, type NodeCall, normalAxis, type ValueType } from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import { permutationOf, splitSizes } from "../../infer/layout.ts";
-import { sliceLines } from "../slice-lines.ts";
+import { sliceLines } from "../../infer/slice-lines.ts";
 import { constantOf, type FoldCall, type FoldRule } from "./fold-call.ts";
-import { broadcastNumbers, copyStrided, stridesOf } from "./strided.ts";
+import { broadcastNumbers, copyStrided, EMPTY, stridesOf } from "./strided.ts";
 
 const copied = (infer: FoldRule["infer"]): FoldRule => ({
   infer,
@@ -19,8 +20,7 @@ export function flatten(call: NodeCall): ValueType[] {
   const { dtype, shape } = inputOf(call, 0);
   const given = intAttribute(call, "axis", 1);
   const axis = given === shape.length ? given : normalAxis(call, given, shape.length);
-  const count = (sizes: readonly number[]) => sizes.reduce((product, size) => product * size, 1);
-  return [{ dtype, shape: [count(shape.slice(0, axis)), count(shape.slice(axis))] }];
+  return [{ dtype, shape: [productOf(shape.slice(0, axis)), productOf(shape.slice(axis))] }];
 }
 
 export function tile(call: NodeCall): ValueType[] {
@@ -74,8 +74,8 @@ const repeated: FoldRule = {
 /** Copies parts between a tensor and the pieces that it is cut into along an axis. */
 function forEachPiece(call: FoldCall, whole: readonly number[], sizes: readonly number[], visit: Visit): void {
   const axis = normalAxis(call, intAttribute(call, "axis", 0), whole.length);
-  const inner = whole.slice(axis + 1).reduce((product, size) => product * size, 1);
-  const outer = whole.slice(0, axis).reduce((product, size) => product * size, 1);
+  const inner = productOf(whole.slice(axis + 1));
+  const outer = productOf(whole.slice(0, axis));
   const row = (whole[axis] ?? 0) * inner;
   let before = 0;
   sizes.forEach((size, piece) => {
@@ -128,8 +128,6 @@ export function triangle(call: NodeCall): (row: number, column: number) => boole
   const isUpper = intAttribute(call, "upper", 1) !== 0;
   return (row, column) => (isUpper ? column - row >= diagonal : column - row <= diagonal);
 }
-
-const EMPTY = new Float64Array();
 
 export const LAYOUT: Readonly<Record<string, FoldRule>> = {
   Reshape: copied(INFERENCE_RULES.Reshape),

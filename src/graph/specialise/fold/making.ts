@@ -7,7 +7,7 @@ import { inputOf, intAttribute, integersOf, invalid, normalAxis, type ValueType 
 import { INFERENCE_RULES, reducedAxes } from "../../infer/infer.ts";
 import { Constant } from "../constant.ts";
 import { constantOf, type FoldCall, type FoldRule, firstOf, numberOf } from "./fold-call.ts";
-import { copyStrided, stridesOf } from "./strided.ts";
+import { copyStrided, EMPTY, stridesOf } from "./strided.ts";
 
 const range: FoldRule = {
   infer: (call) => {
@@ -104,7 +104,6 @@ function reduction(reduce: (run: Float64Array) => number): FoldRule {
 }
 
 const sum = (run: Float64Array): number => run.reduce((a, b) => a + b, 0);
-const EMPTY = new Float64Array();
 
 export const MAKING: Readonly<Record<string, FoldRule>> = {
   Range: range,

@@ -2,7 +2,10 @@
  * Copies along strides: transposing, cutting, repeating and broadcasting are all of this form.
  */
 
-import type { Shape } from "../../../core/shape.ts";
+import { productOf, type Shape } from "../../../core/shape.ts";
+
+/** Stands for numbers that a rule does not have. */
+export const EMPTY = new Float64Array();
 
 /** Elements from one index of an axis to the next, in C order. */
 export function stridesOf(shape: Shape): number[] {
@@ -43,7 +46,7 @@ export function broadcastNumbers(
   { shape, numbers }: { readonly shape: Shape; readonly numbers: Float64Array },
   to: Shape,
 ): Float64Array {
-  const count = to.reduce((product, size) => product * size, 1);
+  const count = productOf(to);
   if (numbers.length === count) return numbers;
   const missing = to.length - shape.length;
   const own = stridesOf(shape);

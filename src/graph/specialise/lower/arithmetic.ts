@@ -2,12 +2,13 @@
  * Sums of any number of values, powers, comparisons, casts and reductions in terms of fewer operators.
  */
 
+import { productOf } from "../../../core/shape.ts";
 import { DTYPE_ELEMENT_TYPES, dtypeOfElementType } from "../../../formats/onnx/element-type.ts";
 import type { GraphBuilder } from "../../builder.ts";
 import { inputOf, intAttribute, invalid, type Value } from "../../call.ts";
 import { reducedAxes } from "../../infer/infer.ts";
 import { promoted } from "../constant.ts";
-import { allInputs, chained, direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
+import { allInputs, direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
 
 const identity: LowerRule = (call) => [inputOf(call, 0)];
 
@@ -37,12 +38,12 @@ const pow: LowerRule = (call) => {
 
 const many =
   (join: (g: GraphBuilder) => (a: Value, b: Value) => Value): LowerRule =>
-  (call) => [chained(allInputs(call), join(call.g))];
+  (call) => [allInputs(call).reduce(join(call.g))];
 
 const mean: LowerRule = (call) => {
   const { g } = call;
   const inputs = allInputs(call);
-  return [g.mul(chained(inputs, g.add), g.scalar(1 / inputs.length))];
+  return [g.mul(inputs.reduce(g.add), g.scalar(1 / inputs.length))];
 };
 
 const or = (g: GraphBuilder, a: Value, b: Value): Value => g.not(g.and(g.not(a), g.not(b)));
@@ -79,7 +80,7 @@ const softmax =
     const given = intAttribute(call, "axis", opset < 13 ? 1 : -1);
     const axis = given < 0 ? given + x.shape.length : given;
     if (opset >= 13 || axis === x.shape.length - 1) return [apply(g, x, given)];
-    const rows = g.reshape(x, [x.shape.slice(0, axis).reduce((product, size) => product * size, 1), -1]);
+    const rows = g.reshape(x, [productOf(x.shape.slice(0, axis)), -1]);
     return [g.reshape(apply(g, rows, -1), x.shape)];
   };
 

@@ -2,7 +2,7 @@
  * Reshaping, cutting, joining and repeating of values whose sizes are all known.
  */
 
-import { sameShape } from "../../../core/shape.ts";
+import { productOf, sameShape } from "../../../core/shape.ts";
 import {
   inputOf,
   intAttribute,
@@ -15,11 +15,11 @@ import {
 } from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import { permutationOf, splitSizes } from "../../infer/layout.ts";
+import { sliceLines } from "../../infer/slice-lines.ts";
 import { blockShape, tupleOffsets } from "../fold/indexing.ts";
 import { flatten, tile, triangle } from "../fold/layout.ts";
 import { repeatedValue } from "../fold/making.ts";
 import { assertPossible } from "../possible.ts";
-import { sliceLines } from "../slice-lines.ts";
 import { direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
 
 /** The same elements in the shape that a rule of inference gives. */
@@ -131,8 +131,8 @@ const gatherNd: LowerRule = (call) => {
   const axes = indices.shape.at(-1) ?? 0;
   const offsets = tupleOffsets(call, x.shape, indices);
   const block = x.shape.slice(axes);
-  const size = block.reduce((product, length) => product * length, 1);
-  const rows = g.reshape(x, [x.shape.slice(0, axes).reduce((product, length) => product * length, 1), size]);
+  const size = productOf(block);
+  const rows = g.reshape(x, [productOf(x.shape.slice(0, axes)), size]);
   const picked = g.gather(rows, g.integers(offsets.map((offset) => offset / Math.max(size, 1))), 0);
   return [g.reshape(picked, blockShape(x.shape, indices.shape))];
 };

@@ -41,8 +41,3 @@ export function allInputs(call: LowerCall): readonly Value[] {
 export function reshaped(g: GraphBuilder, value: Value, shape: Shape): Value {
   return sameShape(value.shape, shape) ? value : g.reshape(value, shape);
 }
-
-/** The values joined by an operator of two inputs. */
-export function chained(values: readonly Value[], join: (a: Value, b: Value) => Value): Value {
-  return values.reduce(join);
-}

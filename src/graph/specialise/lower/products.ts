@@ -2,8 +2,9 @@
  * Products of vectors, fused products and Einsum as products of matrices.
  */
 
-import type { GraphBuilder } from "../../builder.ts";
+import { productOf } from "../../../core/shape.ts";
 import { floatAttribute, inputOf, intAttribute, invalid, textAttribute, unsupported, type Value } from "../../call.ts";
+import { swapLastAxes } from "../../swap-last-axes.ts";
 import { allInputs, direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
 
 /** A vector on the left is a row, on the right a column, and its axis goes again. */
@@ -25,16 +26,11 @@ const fusedMatMul: LowerRule = (call) => {
   if (intAttribute(call, "transBatchA", 0) !== 0 || intAttribute(call, "transBatchB", 0) !== 0) {
     throw unsupported(call, "transposed batches");
   }
-  const turned = (x: Value, name: string) => (intAttribute(call, name, 0) === 0 ? x : swapLast(g, x));
+  const turned = (x: Value, name: string) => (intAttribute(call, name, 0) === 0 ? x : swapLastAxes(g, x));
   const y = g.matMul(turned(inputOf(call, 0), "transA"), turned(inputOf(call, 1), "transB"));
   const alpha = floatAttribute(call, "alpha", 1);
   return [alpha === 1 ? y : g.mul(y, g.scalar(alpha))];
 };
-
-function swapLast(g: GraphBuilder, x: Value): Value {
-  const last = x.shape.length - 1;
-  return g.transpose(x, [...x.shape.keys()].with(last, last - 1).with(last - 1, last));
-}
 
 /**
  * Two operands, each label once in an operand: labels of both and of the result are batches, of both alone are summed
@@ -63,7 +59,7 @@ const einsum: LowerRule = (call) => {
     throw unsupported(call, `expected each label once, got ${JSON.stringify(equation)}`);
   }
   const size = (label: string) => sizes.get(label) ?? 0;
-  const count = (labels: readonly string[]) => labels.reduce((product, label) => product * size(label), 1);
+  const count = (labels: readonly string[]) => productOf(labels.map(size));
   const matrix = (x: Value, from: readonly string[], [second, third]: readonly (readonly string[])[]) => {
     const order = [...batch, ...(second ?? []), ...(third ?? [])].map((label) => from.indexOf(label));
     const sorted = order.every((axis, at) => axis === at) ? x : g.transpose(x, order);

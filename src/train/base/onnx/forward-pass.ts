@@ -3,7 +3,7 @@
  */
 
 import { UnsupportedError } from "../../../core/errors.ts";
-import { formatShape } from "../../../core/shape.ts";
+import { formatShape, productOf } from "../../../core/shape.ts";
 import type { Graph } from "../../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../../../graph/builder.ts";
 import type { Value } from "../../../graph/call.ts";
@@ -67,7 +67,7 @@ function asTokens(g: GraphBuilder, hidden: Value, tokens: Value, graph: string):
   const [rows = 0, length = 0] = tokens.shape;
   const width = hidden.shape.at(-1) ?? 0;
   const before = hidden.shape.slice(0, -1);
-  if (before.reduce((product, size) => product * size, 1) !== rows * length || hidden.dtype !== "f32") {
+  if (productOf(before) !== rows * length || hidden.dtype !== "f32") {
     throw new UnsupportedError(
       "UNSUPPORTED_MODEL",
       `expected logits for each of ${rows} · ${length} tokens, got ${hidden.dtype} ${formatShape(hidden.shape)}`,

@@ -7,7 +7,7 @@
  */
 
 import { UnsupportedError } from "../../../core/errors.ts";
-import type { Shape } from "../../../core/shape.ts";
+import { productOf, type Shape } from "../../../core/shape.ts";
 import type { ValueInfo } from "../../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../../../graph/builder.ts";
 import type { Value } from "../../../graph/call.ts";
@@ -78,7 +78,7 @@ export function bindInputs(g: GraphBuilder, inputs: readonly ValueInfo[], tokens
       );
     }
     const { shape, numbers } = fill(input, rows, length);
-    const count = shape.reduce((product, size) => product * size, 1);
+    const count = productOf(shape);
     return [
       name,
       Constant.fromNumbers(
