@@ -29,6 +29,21 @@ describe("a staged folder", () => {
     expect(readFileSync(join(folder, "out/sub/b.txt"), "utf8")).toBe("one");
   });
 
+  test("appears without its scratch files, as a folder and as a file", async () => {
+    const folder = temporaryFolder();
+    for (const kind of ["folder", "file"] as const) {
+      const staged = stageOutput(join(folder, kind), { ...rules, kind });
+      const [scratch, other] = [staged.createScratch(), staged.createScratch()];
+      writeFileSync(scratch, "numbers");
+      expect(other).not.toBe(scratch);
+      writeFileSync(staged.createFile("a.txt"), readFileSync(scratch));
+      await staged.publish();
+    }
+    expect(readdirSync(folder)).toEqual(["file", "folder"]);
+    expect(readdirSync(join(folder, "folder"))).toEqual(["a.txt"]);
+    expect(readFileSync(join(folder, "file"), "utf8")).toBe("numbers");
+  });
+
   test("takes the place of an empty folder", async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, "out"));
