@@ -7,9 +7,11 @@
 import { join } from "node:path";
 import type { Layout } from "../adapters/adapter.ts";
 import type { LayoutWriter } from "../adapters/layouts/layout-writer.ts";
+import { BASE_NOT_OPENED } from "../adapters/layouts/peft/warnings.ts";
 import { openAdapter, readPlanned } from "../adapters/open-adapter.ts";
 import { assertOutputName } from "../adapters/output/output-name.ts";
 import { writeAdapter } from "../adapters/output/write-files.ts";
+import { quote } from "../core/text.ts";
 import { type FormatName, formatOf } from "../formats/registry.ts";
 import { openBase } from "./open-base.ts";
 import type { ConvertOptions } from "./options.ts";
@@ -35,6 +37,7 @@ export async function convertAdapter(options: ConvertOptions, target: AdapterTar
   const weightsName = plan.weightsName ?? (formatOf(options.out) === undefined ? target.folderName : undefined);
   const planned = { ...plan, weightsName };
   const after = readPlanned(target.layout, planned, options.out);
+  const isNamed = options.base === undefined && context.baseConfig !== undefined;
   const report: AdapterConversion = {
     kind: "adapter",
     input: options.input,
@@ -43,8 +46,16 @@ export async function convertAdapter(options: ConvertOptions, target: AdapterTar
     from: adapter.layout,
     to: target.layout,
     modules: describeModules(after),
-    notes: planned.notes,
-    warnings: [...adapter.warnings, ...(context.base?.store.warnings ?? [])],
+    notes: [
+      ...(isNamed
+        ? [`what the base is like is taken from ${quote(adapter.baseModel ?? "")}, as the adapter says`]
+        : []),
+      ...planned.notes,
+    ],
+    warnings: [
+      ...adapter.warnings.filter((line) => !isNamed || !line.startsWith(BASE_NOT_OPENED)),
+      ...(context.base?.store.warnings ?? []),
+    ],
   };
   if (options.dryRun) return report;
   const inputs = [...adapter.files, ...(context.base?.store.files ?? [])];

@@ -20,7 +20,7 @@ const CONFIG_NAME = "config.json";
  * @throws {FormatError | FileError} for one that cannot be read
  */
 export function findModelConfig(folder: string): JsonObject | undefined {
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
+  if (!isFolder(folder)) return undefined;
   if (!listFolder(folder).includes(CONFIG_NAME)) return undefined;
   return readModelConfig(resolveInFolder(folder, CONFIG_NAME), join(folder, CONFIG_NAME));
 }
@@ -29,6 +29,15 @@ export function findModelConfig(folder: string): JsonObject | undefined {
 export function configInMetadata({ metadata, path }: Pick<OnnxModel, "metadata" | "path">): JsonObject | undefined {
   const text = metadata.get(CONFIG_KEY);
   return text === undefined ? undefined : parseModelConfig(new TextEncoder().encode(text), path);
+}
+
+/** Names in the settings of an adapter may be anything: one that the system does not take is no folder. */
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    return false;
+  }
 }
 
 /** @param shownPath how errors name it */

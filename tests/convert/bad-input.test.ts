@@ -181,6 +181,13 @@ describe("convert", () => {
     expect(error.message).toContain('fits "conv.in.weight", "conv_in.weight" of the base, expected one');
   });
 
+  test.each(["\0", "a".repeat(70_000), "\ud800/x"])("takes a base named %j for none", async (name) => {
+    const parent = temporaryFolder();
+    const path = folder(parent, "adapter_model.safetensors", peft(2), { ...PEFT, base_model_name_or_path: name });
+    const error = await errorOfBuilt(() => convert({ input: path, to: "gguf", out: join(parent, "out.gguf") }));
+    expect(error.message).toMatch(/GGUF needs the architecture|surrogate/);
+  });
+
   test("says what it would do under dryRun and writes nothing", async () => {
     const parent = temporaryFolder();
     const report = await convert({ input, to: "peft", out: join(parent, "out"), dryRun: true });

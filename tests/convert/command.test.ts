@@ -1,5 +1,6 @@
 /** `lora-tool convert` as a user calls it. */
 
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
@@ -37,6 +38,18 @@ test("prints one JSON report", async () => {
   expect(report).toMatchObject({ kind: "adapter", input: adapter, out, method: "rsLoRA", from: "peft", to: "mlx" });
   expect(report.modules).toHaveLength(12);
   expect(report.result.files).toEqual([join(out, "adapters.safetensors"), join(out, "adapter_config.json")]);
+});
+
+test("takes config.json from the local folder that the adapter names as its base", async () => {
+  const folder = temporaryFolder();
+  const named = join(folder, "adapter");
+  cpSync(adapter, named, { recursive: true });
+  const path = join(named, "adapter_config.json");
+  const settings = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...settings, base_model_name_or_path: base }));
+  const { code, stdout, stderr } = await call("convert", named, "--to", "gguf", "-o", join(folder, "a.gguf"));
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain(`what the base is like is taken from "${base}", as the adapter says`);
 });
 
 describe("asked wrongly", () => {

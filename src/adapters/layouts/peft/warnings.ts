@@ -12,6 +12,9 @@ import { patternName } from "./module-reader.ts";
 import { suffixes } from "./name-rules.ts";
 import type { AdaptedParameter } from "./target-parameters.ts";
 
+/** How the warning starts that a base is named and left alone. */
+export const BASE_NOT_OPENED = "base_model_name_or_path is";
+
 export interface Findings {
   readonly config: PeftConfig;
   readonly entries: Entries;
@@ -125,7 +128,7 @@ function importWarnings({ settings }: PeftConfig): string[] {
   if (core !== "megatron.core") lines.push("megatron_core names a Python module; nothing is imported");
   const base = settings.values.get("base_model_name_or_path");
   if (typeof base === "string" && OUTSIDE.test(base)) {
-    lines.push(`base_model_name_or_path is ${quote(base)}; it is not opened or fetched`);
+    lines.push(`${BASE_NOT_OPENED} ${quote(base)}; it is not opened or fetched`);
   }
   return lines;
 }
