@@ -5,7 +5,7 @@
 
 import { CONVENTIONS, type Convention } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
-import type { InitialSettings } from "./adapter/initial-adapter.ts";
+import type { InitialSettings } from "./adapter/initial-settings.ts";
 import { INITIALISATIONS, type InitialisationName } from "./adapter/initialisations.ts";
 import { OPTIMIZERS, type OptimizerName } from "./optimise/optimizer.ts";
 import { followsEvaluations, SCHEDULERS, type Scheduler } from "./optimise/schedule.ts";

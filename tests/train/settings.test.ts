@@ -1,7 +1,7 @@
 /** Options → settings: ranges, what excludes what, and who wins. */
 
 import { describe, expect, it } from "vitest";
-import type { InitialSettings } from "../../src/train/adapter/initial-adapter.ts";
+import type { InitialSettings } from "../../src/train/adapter/initial-settings.ts";
 import type { TrainOptions } from "../../src/train/options.ts";
 import { resolveSettings } from "../../src/train/settings.ts";
 

@@ -46,7 +46,8 @@ export function weightSteps(
   checkRank(down.rows, rank, delta.down);
   if (delta.diagonal !== undefined) checkLength(delta.diagonal, rank, "diagonal elements");
   const steps: Step[] = [];
-  if (module.residual !== undefined) {
+  // Where the adapter carries the weight, it is what the initialisation left: PEFT loads it over the base's.
+  if (module.residual !== undefined && module.baseWeight === undefined) {
     if (module.kind === "embedding") throw problem(`${module.residual} is an initialisation of linear layers only`);
     if (!whole) throw problem(`${module.residual} on a layer that the base stores in parts is not supported`);
     if (module.magnitude !== undefined && weight !== 1) {

@@ -2,14 +2,15 @@
  * Edits of a tied embedding that are meant for both of its ends.
  *
  * A delta belongs to the end that was adapted, and merging it parts the two. The tie holds where the adapter has the same
- * for both ends (`ensure_weight_tying`, resized vocabularies), for trained tokens, which PEFT shares between tied ends,
- * and for a resized vocabulary that was saved once, since both ends must have the same number of rows.
+ * for both ends (`ensure_weight_tying`, resized vocabularies), for trained tokens, which PEFT shares between tied ends
+ * whatever else is done to one of them, and for a resized vocabulary that was saved once, since both ends must have the same number of rows.
  */
 
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { TiedEmbedding } from "../architecture/architecture.ts";
-import type { Step, TensorEdit } from "../edit.ts";
+import { replacesWhole, type Step, type TensorEdit } from "../edit.ts";
 import { sameNumbers } from "../same-numbers.ts";
+import { turnEdit } from "../turn-edit.ts";
 import { sameMatrix } from "./tensor-values.ts";
 
 /**
@@ -32,7 +33,8 @@ export function shareTiedEdits(
   if (input.length > 0 && output.length > 0) {
     const pairs = input.map((edit, index) => [edit, output[index]] as const);
     const equal = input.length === output.length && pairs.every(([a, b]) => b !== undefined && sameEdit(a, b));
-    return equal ? [...others, ...input.map(onBothEnds)] : [...others, ...input, ...output];
+    if (equal) return [...others, ...input.map(onBothEnds)];
+    return [...others, ...withRowsOf(output, input, tie), ...withRowsOf(input, output, tie)];
   }
   const own = [...input, ...output];
   if (keepsTie) return [...others, ...own.map(onBothEnds)];
@@ -40,8 +42,24 @@ export function shareTiedEdits(
   return [...others, ...own.flatMap((edit) => shareOneEnd(edit, otherEnd, rows))];
 }
 
+/** Rows that were trained at the other end come first: PEFT wraps them into the layer that the delta is added to. */
+function withRowsOf(
+  other: readonly TensorEdit[],
+  own: readonly TensorEdit[],
+  tie: TiedEmbedding,
+): readonly TensorEdit[] {
+  const [first, ...rest] = own;
+  if (first === undefined || replacesWhole(first) || own.some(replacesRows)) return own;
+  const rows = other.filter(replacesRows).flatMap((edit) => (tie.isTurned ? turnEdit(edit) : edit).steps);
+  return [{ ...first, steps: [...rows, ...first.steps] }, ...rest];
+}
+
+function replacesRows({ steps }: TensorEdit): boolean {
+  return steps.length > 0 && steps.every(({ kind }) => kind === "replace-rows");
+}
+
 function shareOneEnd(edit: TensorEdit, otherEnd: string, rows: number): TensorEdit[] {
-  if (edit.steps.length > 0 && edit.steps.every((step) => step.kind === "replace-rows")) return [onBothEnds(edit)];
+  if (replacesRows(edit)) return [onBothEnds(edit)];
   if (edit.replacement === undefined || edit.view[0] === rows) return [edit];
   if (edit.steps.length === 0) return [onBothEnds(edit)];
   // The delta is of one end, the new rows are of both.

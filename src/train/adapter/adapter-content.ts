@@ -19,7 +19,10 @@ export function planTrainedAdapter(set: TrainedSet, base: Base, settings: Adapte
   const tensors = new Map(set.tensors.map((tensor) => [tensor.name, tensor]));
   const content: PeftContent = {
     convention: settings.convention,
-    modules: set.modules.map((selected) => moduleOf(selected, tensors, settings)),
+    modules: set.modules.map((selected) => ({
+      ...moduleOf(selected, tensors, settings),
+      ...baseWeightOf(selected, set),
+    })),
     overrides: set.saved.map(({ name, parameter }): Override => ({ name: parameter, value: dataOf(tensors, name) })),
     baseModel: base.path,
     fanInFanOut: set.modules.some(({ layer }) => layer.kind === "conv1d"),
@@ -69,6 +72,11 @@ function moduleOf(
     ...(dora && { magnitude: part("magnitude") }),
     ...(leavesResidual(init, kind) && { residual: init }),
   };
+}
+
+function baseWeightOf({ layer }: SelectedModule, { baseWeights }: TrainedSet): Pick<AdapterModule, "baseWeight"> {
+  const baseWeight = baseWeights.get(layer.module);
+  return baseWeight === undefined ? {} : { baseWeight };
 }
 
 function dataOf(tensors: ReadonlyMap<string, TrainedTensor>, name: string): TensorData {

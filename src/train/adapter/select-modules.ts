@@ -59,7 +59,10 @@ export function selectModules(layers: readonly BaseLayer[], settings: TargetSett
   const isChosen = choice(targets, layers, compiler);
   const isSaved = savedModules(settings.modulesToSave, compiler);
   const layerOf = layerIndex([], compiler);
+  const whole = new Set(typeof targets === "string" ? [] : targets);
   const inLayers = ({ module }: BaseLayer) => {
+    // A module listed by its whole name is adapted whatever its layer.
+    if (whole.has(module)) return true;
     const index = layerOf(module);
     return settings.layers === undefined || (index !== undefined && settings.layers.includes(index));
   };

@@ -4,9 +4,12 @@
  * Where the initialisation takes something out of the base (PiSSA, OLoRA), the base in memory is changed here.
  */
 
+import { MatrixLoader } from "../../adapters/load-matrix.ts";
+import { createKernels } from "../../core/cast/kernels.ts";
 import { UnsupportedError, UsageError } from "../../core/errors.ts";
 import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
 import { quote, summarise } from "../../core/text.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Base, BaseLayer } from "../base/base.ts";
 import { rateFactorOf, weightDecayOf } from "../optimise/groups.ts";
 import { MOMENTS, type OptimizerName, type Parameter } from "../optimise/optimizer.ts";
@@ -33,6 +36,8 @@ export interface TrainedSet {
   readonly modules: readonly SelectedModule[];
   readonly saved: readonly SavedWeight[];
   readonly tensors: readonly TrainedTensor[];
+  /** By module: weights of the base that the initial adapter carries, and the trained one will. */
+  readonly baseWeights: ReadonlyMap<string, TensorData>;
 }
 
 export interface CreateOptions {
@@ -45,10 +50,12 @@ export interface CreateOptions {
 
 /**
  * @throws {UsageError} when the initial adapter has another rank or other modules than those to train
+ * @throws {UnsupportedError} when it carries other weights of the base than the base has
  */
 export function createTrainedSet(options: CreateOptions): TrainedSet {
   const { base, modules, saved, settings, initial } = options;
   const given = initial === undefined ? new Map<string, Float32Array>() : readInitialTensors(initial);
+  if (initial !== undefined) assertSameBase(initial, base);
   const tensors = modules.flatMap((selected) => createModule(base, selected, settings, given));
   for (const { name, module, parameter } of saved) {
     const shape = base.weights.get(name)?.shape ?? [];
@@ -56,7 +63,7 @@ export function createTrainedSet(options: CreateOptions): TrainedSet {
     tensors.push(tensorOf({ name, module, part: "whole", storedAs: parameter, shape, values }, false, settings));
   }
   if (initial !== undefined) assertSameParts(initial, tensors);
-  return { modules, saved, tensors };
+  return { modules, saved, tensors, baseWeights: initial?.baseWeights ?? new Map() };
 }
 
 function createModule(
@@ -131,6 +138,23 @@ function tensorOf(
 
 function momentOf(optimizer: OptimizerName, index: number, length: number): Float32Array {
   return new Float32Array(MOMENTS[optimizer] >= index ? length : 0);
+}
+
+/** Before an initialisation changes the base. */
+function assertSameBase({ path, baseWeights }: InitialAdapter, base: Base): void {
+  const loader = new MatrixLoader(createKernels());
+  for (const layer of base.layers) {
+    const carried = baseWeights.get(layer.module);
+    if (carried === undefined) continue;
+    const own = layer.kind === "embedding" ? valuesOf(base, layer.weight) : new BaseMatrix(base, layer).copy();
+    const values = loader.vector(carried);
+    if (values.length === own.length && values.every((value, index) => value === own[index])) continue;
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", "carries another weight than the base has", {
+      file: path,
+      subject: carried.name,
+      hint: "use the base that it was made with, and keep the size of the vocabulary",
+    });
+  }
 }
 
 /** Everything in the initial adapter is trained on, and has the shape that it will have. */

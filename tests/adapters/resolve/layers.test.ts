@@ -95,6 +95,15 @@ describe("HF Conv1D", () => {
       });
     }
   });
+
+  it("takes nothing out of a weight that the adapter carries: the initialisation has been taken out of it", async () => {
+    const base = model({ "lm_head.weight": [4, 4] }, { model_type: "llama" });
+    const head = lora("lm_head", 4, 4, { residual: "pissa", baseWeight: tensor("w", [4, 4]) });
+    const { edits } = await resolve({ modules: [head] }, base);
+    expect(edits.map(({ replacement, steps }) => [replacement?.name, steps.map(({ kind }) => kind)])).toEqual([
+      ["w", ["low-rank"]],
+    ]);
+  });
 });
 
 describe("fused layers", () => {

@@ -34,6 +34,14 @@ describe("edits of a tied embedding", () => {
     ]);
   });
 
+  it("are of both ends for trained tokens where the other end has a delta, which is added to the new rows", async () => {
+    const { edits } = await resolve({ modules: [headLora], tokenRows: [tokens("model.embed_tokens")] }, tied());
+    expect(edits.map(({ tensor, steps }) => [tensor, steps.map(({ kind }) => kind)])).toEqual([
+      [INPUT, ["replace-rows"]],
+      [HEAD, ["replace-rows", "low-rank"]],
+    ]);
+  });
+
   it("are of both ends for a resized vocabulary that was saved once", async () => {
     expect(await summary({ overrides: [override(INPUT, [8, 4])] })).toEqual([[INPUT, true, 0, true]]);
     const resized = lora("model.embed_tokens", 4, 8, { kind: "embedding", baseWeight: tensor("b", [8, 4]) });

@@ -46,6 +46,13 @@ describe("selectModules", () => {
     expect(names({})).not.toContain("lm_head");
   });
 
+  it("takes a module listed by its whole name whatever its layer, as PEFT does", () => {
+    expect(names({ targetModules: ["q_proj", "lm_head"], layers: [1] })).toEqual([
+      "model.layers.1.self_attn.q_proj",
+      "lm_head",
+    ]);
+  });
+
   it.each<[TargetSettings["targetModules"], number]>([
     ["q_proj", 3],
     ["q_proj, v_proj", 6],
