@@ -45,8 +45,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
   try {
     const schedule = openSchedule(plan, start);
     const planAdapter = () => planTrainedAdapter(set, base, settings.adapter);
-    const keepsBest = options.best ?? settings.run.earlyStopping !== undefined;
-    const best = new BestValues(keepsBest, set.tensors);
+    const best = new BestValues(settings.run.best, set.tensors);
     if (start.best !== null) await best.read(store.pathOf(start.best.step), start.best.step);
     const events = runTraining(
       {
@@ -59,7 +58,6 @@ export async function runSession(session: Session): Promise<TrainResult> {
         planAdapter,
         settings: settings.run,
         totalSteps,
-        keepsBest,
         signal: options.signal,
       },
       start,

@@ -51,6 +51,8 @@ export interface RunSettings {
   readonly shuffle: boolean;
   readonly evalEvery: number | undefined;
   readonly earlyStopping: number | undefined;
+  /** Whether the adapter of the best evaluation is the result. */
+  readonly best: boolean;
   readonly saveEvery: number | undefined;
   readonly keepCheckpoints: number | undefined;
   readonly logEvery: number;
@@ -76,7 +78,7 @@ export function resolveSettings(options: TrainOptions, initial?: InitialSettings
     throw new UsageError("steps and epochs exclude each other: both say when to stop");
   }
   if (options.evalData === undefined) {
-    for (const key of ["evalEvery", "earlyStopping"] as const) {
+    for (const key of ["evalEvery", "earlyStopping", "best"] as const) {
       if (options[key] !== undefined) throw new UsageError(`${key} needs evalData`);
     }
     if (followsEvaluations(settings.optimiser.scheduler)) {
@@ -135,6 +137,7 @@ function runSettings(options: TrainOptions): RunSettings {
     shuffle: options.shuffle ?? true,
     evalEvery: count("evalEvery", options.evalEvery),
     earlyStopping: count("earlyStopping", options.earlyStopping),
+    best: options.best ?? options.earlyStopping !== undefined,
     saveEvery: count("saveEvery", options.saveEvery),
     keepCheckpoints: count("keepCheckpoints", options.keepCheckpoints),
     logEvery: count("logEvery", options.logEvery) ?? 1,

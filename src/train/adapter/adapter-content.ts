@@ -10,7 +10,7 @@ import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Base } from "../base/base.ts";
 import type { AdapterSettings } from "../settings.ts";
 import { INITIALISATIONS, leavesResidual } from "./initialisations.ts";
-import { type Part, partName } from "./parts.ts";
+import { adapterKind, type Part, partName } from "./parts.ts";
 import { parseTargets, type SelectedModule } from "./select-modules.ts";
 import type { TrainedSet, TrainedTensor } from "./trained-tensors.ts";
 
@@ -61,7 +61,7 @@ function moduleOf(
   { dora, init }: AdapterSettings,
 ): AdapterModule {
   const part = (name: Part) => dataOf(tensors, partName(layer.module, name));
-  const kind = layer.kind === "embedding" ? "embedding" : "linear";
+  const kind = adapterKind(layer);
   return {
     name: layer.module,
     kind,

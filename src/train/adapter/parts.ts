@@ -3,10 +3,16 @@
  */
 
 import type { Shape } from "../../core/shape.ts";
+import type { BaseLayer } from "../base/base.ts";
 import type { SelectedModule } from "./select-modules.ts";
 
 export const PARTS = ["down", "up", "magnitude"] as const;
 export type Part = (typeof PARTS)[number];
+
+/** What an adapter is to its layer: a Conv1D is a linear layer, however it is stored. */
+export function adapterKind({ kind }: BaseLayer): "linear" | "embedding" {
+  return kind === "embedding" ? "embedding" : "linear";
+}
 
 export function partName(module: string, part: Part): string {
   return `${module}/${part}`;
@@ -18,7 +24,7 @@ export function partShapes({ layer, rank }: SelectedModule): Readonly<Record<Par
 
 /** The parts that a layer has: DoRA is for linear layers. */
 export function partsOf({ layer }: SelectedModule, dora: boolean): readonly Part[] {
-  return dora && layer.kind !== "embedding" ? PARTS : ["down", "up"];
+  return dora && adapterKind(layer) === "linear" ? PARTS : ["down", "up"];
 }
 
 export function partNames(selected: SelectedModule, dora: boolean): string[] {

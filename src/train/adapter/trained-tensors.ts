@@ -18,7 +18,7 @@ import { BaseMatrix, valuesOf } from "./base-matrix.ts";
 import { type InitialAdapter, readInitialTensors } from "./initial-adapter.ts";
 import { leavesResidual } from "./initialisations.ts";
 import { initialiseFactors } from "./initialise.ts";
-import { type Part, partName, partShapes, partsOf } from "./parts.ts";
+import { adapterKind, type Part, partName, partShapes, partsOf } from "./parts.ts";
 import type { SavedWeight } from "./saved-modules.ts";
 import type { SelectedModule } from "./select-modules.ts";
 
@@ -74,12 +74,13 @@ function createModule(
 ): TrainedTensor[] {
   const { layer, rank, scale } = selected;
   const { init, dora } = settings.adapter;
-  if (dora && layer.kind === "embedding") {
+  const kind = adapterKind(layer);
+  if (dora && kind === "embedding") {
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", "DoRA on an embedding is not trained here", {
       subject: layer.module,
     });
   }
-  if (leavesResidual(init, layer.kind === "embedding" ? "embedding" : "linear") && isShared(base, layer)) {
+  if (leavesResidual(init, kind) && isShared(base, layer)) {
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", `${init} changes the weight, which another layer uses as well`, {
       subject: layer.module,
       hint: "leave the output head out, or use another --init",
@@ -88,13 +89,13 @@ function createModule(
   const weight = new BaseMatrix(base, layer);
   const toInitialise = {
     name: layer.module,
-    kind: layer.kind === "embedding" ? layer.kind : "linear",
+    kind,
     inputs: layer.inputs,
     outputs: layer.outputs,
     rank,
     scale,
     weight: () => weight.copy(),
-  } as const;
+  };
   const first = initialiseFactors(init, toInitialise, settings.run.seed);
   if (first.leavesResidual) weight.addProduct(first.down, first.up, rank, -scale);
   const values = {
@@ -110,7 +111,7 @@ function createModule(
         : values[part];
     return tensorOf(
       { name, module: layer.module, part, storedAs: name, shape: shapes[part], values: start },
-      layer.kind === "embedding",
+      kind === "embedding",
       settings,
     );
   });

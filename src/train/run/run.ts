@@ -30,8 +30,6 @@ export interface RunParts {
   readonly planAdapter: () => AdapterOutput;
   readonly settings: RunSettings;
   readonly totalSteps: number;
-  /** Checkpoint each best evaluation: it may be the result. */
-  readonly keepsBest: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -74,7 +72,8 @@ export async function* runTraining(parts: RunParts, start: RunState): AsyncGener
     yield { kind: "step", totalSteps, step, learningRate, evaluation, ...result, tokensPerSecond, seconds };
     if (step === 1) yield* deadModules(parts.trainer.moduleNames, result.moduleGradNorms);
     const isDue = settings.saveEvery !== undefined && (isLast || step % settings.saveEvery === 0);
-    if (isDue || (parts.keepsBest && evaluation?.isBest)) yield await save();
+    // The best one may be the result.
+    if (isDue || (settings.best && evaluation?.isBest)) yield await save();
   }
   return state;
 }
