@@ -25,6 +25,8 @@ interface SelectionContext {
   /** What the random choice follows, besides seed, adapter and element. */
   readonly name: string;
   readonly forEachTile: ForEachDeltaTile;
+  /** Elements of each delta; the tensor may be larger, and holds zeros where it has none. */
+  readonly sizes: readonly number[];
 }
 
 export async function prepareSelection(selection: Selection, context: SelectionContext): Promise<Select> {
@@ -33,12 +35,12 @@ export async function prepareSelection(selection: Selection, context: SelectionC
   return selection === "random" ? selectRandom(context) : selectLargest(context);
 }
 
-async function selectLargest({ settings, adapters, forEachTile }: SelectionContext): Promise<Select> {
+async function selectLargest({ settings, adapters, forEachTile, sizes }: SelectionContext): Promise<Select> {
   const thresholds = adapters.map(() => new Threshold());
   await forEachTile(({ deltas }) => {
     for (const [at, values] of deltas.entries()) thresholds[at]?.count(values);
   });
-  for (const one of thresholds) one.choose(settings.density);
+  for (const [at, one] of thresholds.entries()) one.choose(Math.floor(settings.density * (sizes[at] ?? 0)));
   await forEachTile(({ deltas }) => {
     for (const [at, values] of deltas.entries()) thresholds[at]?.refine(values);
   });

@@ -10,7 +10,6 @@ const HIGH_CODES = 2 ** 16;
 export class Threshold {
   readonly #counts = new Float64Array(HIGH_CODES);
   readonly #lowCounts = new Float64Array(2 ** LOW_BITS);
-  #total = 0;
   #high = -1;
   #left = 0;
 
@@ -22,12 +21,11 @@ export class Threshold {
       const code = ((bits[index] ?? 0) & 0x7fffffff) >>> LOW_BITS;
       counts[code] = (counts[code] ?? 0) + 1;
     }
-    this.#total += values.length;
   }
 
-  /** After the first pass; `density`: the share to keep, of which the count is rounded down. */
-  choose(density: number): void {
-    let left = Math.floor(density * this.#total);
+  /** After the first pass: how many to keep. */
+  choose(count: number): void {
+    let left = count;
     for (let code = HIGH_CODES - 1; code >= 0 && left > 0; code--) {
       const count = this.#counts[code] ?? 0;
       if (count >= left) {

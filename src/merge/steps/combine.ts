@@ -3,7 +3,7 @@
  * tensor (thresholds, singular values) takes passes first.
  */
 
-import type { CombineStep } from "../combine/combine-step.ts";
+import type { CombineStep, DeltaStep } from "../combine/combine-step.ts";
 import type { ElementMethod } from "../combine/method.ts";
 import { METHODS } from "../combine/registry.ts";
 import { prepareSelection } from "../combine/selection.ts";
@@ -15,6 +15,15 @@ export const prepareCombine: PrepareStep<"combine"> = async (step, context) => {
   const method = METHODS[step.method.name];
   return method.kind === "elements" ? prepareElements(step, method, context) : prepareCut(step, context);
 };
+
+/** Elements that a delta has in a tensor: a layer may be a part of it. */
+function coveredElements(steps: readonly DeltaStep[], { rows, columns }: StepContext): number {
+  const covered = steps.reduce(
+    (sum, step) => sum + (step.kind === "low-rank" ? step.left.rows * step.right.columns : rows * columns),
+    0,
+  );
+  return Math.min(covered, rows * columns);
+}
 
 async function prepareElements(step: CombineStep, method: ElementMethod, context: StepContext): Promise<ReadyStep> {
   const { settings } = step.method;
@@ -37,6 +46,7 @@ async function prepareElements(step: CombineStep, method: ElementMethod, context
     settings,
     adapters: step.adapters,
     name: step.tensor,
+    sizes: step.deltas.map(({ steps }) => coveredElements(steps, context)),
     forEachTile: (visit) =>
       context.forEachTile(async (tile) => visit({ start: tile.rowStart * tile.columns, deltas: await deltasOf(tile) })),
   });

@@ -163,6 +163,25 @@ test("biases are summed and other changes stay, whatever the method", async () =
   expect(numbers("model.norm.weight")).toEqual(Array(8).fill(3));
 });
 
+test("a layer that the base stores in a part of a tensor is pruned like the layer alone", async () => {
+  const folder = temporaryFolder();
+  const heads = { num_attention_heads: 2, num_key_value_heads: 2, head_dim: 3, hidden_size: 8 };
+  const fused = { "model.layers.0.self_attn.qkv_proj.weight": { shape: [18, 8], value: () => 0 } };
+  const alone = { [`${Q}.weight`]: { shape: [6, 8], value: () => 0 } };
+  const adapter = writeAdapter(folder, pair(Q), { target_modules: ["q_proj"] });
+  const pruned = await Promise.all(
+    [fused, alone].map(async (tensors) => {
+      const base = writeBase(temporaryFolder(), tensors, heads);
+      const [change] = (
+        await changes(base, { adapters: [{ path: adapter }], method: "magnitude-prune", density: 0.25 })
+      ).values();
+      return [...(change ?? [])].slice(0, 48);
+    }),
+  );
+  expect(pruned[0]).toEqual(pruned[1]);
+  expect(pruned[1]?.filter((value) => value !== 0).length).toBeLessThan(24);
+});
+
 test("names the method and its settings in the metadata, and nothing that has no part", async () => {
   const out = join(temporaryFolder(), "out");
   const wish = { method: "ties", density: 0.5, seed: 3 } as const;

@@ -11,7 +11,7 @@ function thresholdOf(values: Float32Array, density: number, tile: number): numbe
     values.subarray(index * tile, (index + 1) * tile),
   );
   for (const one of tiles) threshold.count(one);
-  threshold.choose(density);
+  threshold.choose(Math.floor(density * values.length));
   for (const one of tiles) threshold.refine(one);
   return threshold.value;
 }

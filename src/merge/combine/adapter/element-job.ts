@@ -48,6 +48,7 @@ export async function runElements(
     settings: job.method.settings,
     adapters: job.deltas.map(({ adapter }) => adapter),
     name: job.name,
+    sizes: job.deltas.map(() => job.experts * job.outputs * job.inputs),
     forEachTile: async (visit) => {
       for (let expert = 0; expert < job.experts; expert++) {
         await forEachDeltaTile(job, expert, tools, async ({ deltas, start }) => visit({ deltas, start }));

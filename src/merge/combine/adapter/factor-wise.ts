@@ -71,6 +71,7 @@ async function joinSide({ parts }: MatchedModule, { name, settings }: ChosenMeth
     settings,
     adapters: parts.map(({ adapter }) => adapter),
     name: side.name,
+    sizes: side.values.map(({ length }) => length),
     forEachTile: async (visit) => visit({ start: 0, deltas: side.values }),
   });
   select({ start: 0, deltas: side.values });
