@@ -17,6 +17,7 @@ import { type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
 import { outputBytes } from "./output-layout.ts";
 import { type PlannedTensor, tensorsOf } from "./plan.ts";
+import { graphDifferences } from "./verify-graph.ts";
 import type { RowsVerified } from "./verify-rows.ts";
 
 export interface VerifyOptions extends InputOptions, PoolOptions {
@@ -50,11 +51,14 @@ export interface VerifyReport {
 
 /** Opens everything anew and checks the merged model; `passed` tells the verdict, nothing is thrown for a difference. */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
-  const { plan } = await openInputs(options);
-  const { store } = await openModel(options.merged);
+  const { plan, model, folding } = await openInputs(options);
+  const { store, graph } = await openModel(options.merged);
   const pool = openPool(plan, options);
   try {
-    return await verifyTensors(tensorsOf(plan), store.tensors, pool, options);
+    const report = await verifyTensors(tensorsOf(plan), store.tensors, pool, options);
+    if (model.graph === undefined || graph === undefined) return report;
+    const problems = [...report.problems, ...graphDifferences(model.graph.model, graph.model, folding?.removal)];
+    return { ...report, problems, passed: report.passed && problems.length === 0 };
   } finally {
     await pool.close();
   }

@@ -7,9 +7,11 @@
 import { isFloatDtype } from "../../core/dtype.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Override } from "../adapter.ts";
 import type { TensorEdit } from "../edit.ts";
 import { findTarget, notInBase, type ResolveContext } from "./context.ts";
+import { graphParameter } from "./graph-layer.ts";
 import { storageView } from "./placement.ts";
 import { checkReplacement, replaceWith } from "./replacement.ts";
 import { problem } from "./report.ts";
@@ -23,6 +25,7 @@ export function overrideEdit({ name, value }: Override, context: ResolveContext)
   }
   const tensor = findTarget(name, context);
   if (tensor !== undefined) {
+    refuseShiftedNorm(tensor, context);
     checkReplacement(tensor, value, context);
     return { tensor: tensor.name, module: name, bothEnds: false, ...replaceWith(tensor, value, context) };
   }
@@ -30,6 +33,14 @@ export function overrideEdit({ name, value }: Override, context: ResolveContext)
   if (context.weight !== 1) throw problem(`is a new tensor, which only weight 1 can mean, got ${context.weight}`);
   context.report.warnings.push(`${quote(name)}: the base has no such tensor, it is added; config.json stays as it is`);
   return { tensor: name, module: name, replacement: value, view: storageView(value), steps: [], bothEnds: false };
+}
+
+/** ONNX Runtime GenAI's builder stores the norms of Gemma with the 1 that the model adds to them. */
+function refuseShiftedNorm(tensor: TensorData, context: ResolveContext): void {
+  const isGemma = [...context.architecture.types].some((type) => type.startsWith("gemma"));
+  const uses = graphParameter(tensor, context)?.uses ?? [];
+  if (!isGemma || !uses.some(({ node }) => node.opType.endsWith("SimplifiedLayerNormalization"))) return;
+  throw problem(`the graph may hold ${quote(tensor.name)} with 1 added to it, so the adapter's own is no replacement`);
 }
 
 /** Not inside a layer, and nothing else of its outermost module is in the base: `score.weight`, `classifier.dense.bias`. */

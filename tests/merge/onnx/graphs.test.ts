@@ -419,3 +419,17 @@ test("the metadata name the inputs by hash, and replace what an earlier merge wr
   expect(base).toMatchObject([{ name: "1.onnx", sha256: expect.stringMatching(/^[0-9a-f]{64}$/) }]);
   expect(base[0].sha256).not.toMatch(/^0+$/);
 });
+
+test("verify tells a graph whose nodes are not the base's", async () => {
+  const base = twoLayers();
+  const adapters = [{ path: writeAdapter(temporaryFolder()) }];
+  const merged = join(temporaryFolder(), "out.onnx");
+  await merge({ base, adapters, out: merged, workers: 1 });
+  const bytes = readFileSync(merged);
+  // The operator of the last node, and not the node's name.
+  bytes.write("Sub", bytes.indexOf("\u0022\u0003Add") + 2);
+  writeFileSync(merged, bytes);
+  const report = await verify({ base, adapters, merged, workers: 1 });
+  expect(report.passed).toBe(false);
+  expect(report.problems).toEqual(['the graph: node 2 "/Add" is not that of the base']);
+});
