@@ -58,6 +58,12 @@ describe("an .onnx file as a base", () => {
     expect(base).toMatchObject({ vocabulary: TOKENS, packs: false, fixed: { rows: undefined, length: undefined } });
   });
 
+  it("warns of matrices that no node names", () => {
+    const base = openOnnxBase(fileOf(model([embedding, { ...inner, name: "" }, head])));
+    expect(base.layers.map(({ module }) => module)).toEqual(["embed", "head"]);
+    expect(base.warnings.join()).toContain('which get no adapter: "w"');
+  });
+
   it("projects rows through what treats them alike, and takes the logits for hidden rows where something does not", () => {
     const scaled = model([embedding, inner, { ...head, outputs: ["raw"] }, node("Tanh", ["raw"], ["logits"])]);
     const sorted = model([

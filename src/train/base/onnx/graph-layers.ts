@@ -33,6 +33,8 @@ export interface NamedParameters {
    * them: what an exporter turned would be written turned.
    */
   readonly names: ReadonlyMap<string, string>;
+  /** Constants that rows are multiplied by and that no node gives a name: they can have no adapter. */
+  readonly unnamed: readonly string[];
 }
 
 /** @param head the value that the last projection computes */
@@ -53,6 +55,7 @@ export function nameParameters(parameters: OnnxParameters, head: string | undefi
   return {
     layers: found.map((layer) => ({ ...layer, module: own(layer.module) })),
     names: new Map(kept.map(({ name, constant }) => [constant.name, own(name)])),
+    unnamed: [...byName.values()].flatMap((one) => (!one.isNamed && isProduct(one) ? one.constant.name : [])),
   };
 }
 
@@ -60,6 +63,11 @@ const PARAMETER = /\.(?:weight|bias)$/;
 
 function moduleOf(name: string): string {
   return name.slice(0, name.lastIndexOf("."));
+}
+
+function isProduct({ constant, uses }: OnnxParameter): boolean {
+  const { shape } = constant.tensor.data;
+  return shape.length === 2 && uses.some(({ node, input }) => input === 1 && WEIGHT_INPUTS.get(node.opType) === input);
 }
 
 /** The named weight of a linear layer or an embedding of the main graph, as the nodes that are that layer see it. */

@@ -11,6 +11,7 @@ import { isFloatDtype } from "../../../core/dtype.ts";
 import { UnsupportedError } from "../../../core/errors.ts";
 import { inFile } from "../../../core/in-file.ts";
 import type { JsonObject } from "../../../core/json.ts";
+import { escapeText, quote, summarise } from "../../../core/text.ts";
 import { configInMetadata, findModelConfig } from "../../../formats/model-config.ts";
 import type { Graph } from "../../../formats/onnx/graph.ts";
 import type { OnnxModel } from "../../../formats/onnx/model.ts";
@@ -58,7 +59,6 @@ class OnnxBase implements Base {
     const { path, store } = model;
     this.path = path;
     this.files = store.files;
-    this.warnings = store.warnings;
     this.tokenizerFolder = dirname(path);
     this.config = configInMetadata(model) ?? findModelConfig(this.tokenizerFolder);
     const graph = toGraph(model);
@@ -67,7 +67,8 @@ class OnnxBase implements Base {
       ...graph,
       outputs: graph.outputs.filter(({ name }) => name === this.#projection.output),
     });
-    const { layers, names } = nameParameters(findParameters(model), this.#projection.chain[0]?.outputs[0]);
+    this.fixed = fixedSizes(graph.inputs);
+    const { layers, names, unnamed } = nameParameters(findParameters(model), this.#projection.chain[0]?.outputs[0]);
     this.layers = layers;
     this.parameterNames = names;
     if (this.layers.length === 0) {
@@ -75,7 +76,8 @@ class OnnxBase implements Base {
         hint: "export again with torch.onnx.export, which writes the names of modules",
       });
     }
-    this.fixed = fixedSizes(graph.inputs);
+    const what = `no node names these matrices, which get no adapter: ${summarise(unnamed.map(quote))}`;
+    this.warnings = unnamed.length === 0 ? store.warnings : [...store.warnings, `${escapeText(path)}: ${what}`];
     this.maxLength = this.fixed.length ?? positionsOf(this.config) ?? Number.POSITIVE_INFINITY;
     this.vocabulary = this.#measureVocabulary();
   }
