@@ -9,6 +9,7 @@ import { parseJsonObject } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { quote, summarise } from "../core/text.ts";
 import { readSmallFile, withFile } from "../formats/byte-source.ts";
+import { INDEX_SUFFIX } from "../formats/find-weights.ts";
 import { listFolder, resolveInFolder } from "../formats/model-folder.ts";
 import { findFormat, openStore } from "../formats/registry.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
@@ -86,7 +87,7 @@ export function isAdapter(path: string): boolean {
       names.includes(SETTINGS_NAME) ||
       names.some((name) => WEIGHTS_NAMES.includes(name) || name.startsWith("adapter_model."))
     );
-  if (findFormat(path) === "onnx") return false;
+  if (path.endsWith(INDEX_SUFFIX) || findFormat(path) === "onnx") return false;
   const files = openFile(path);
   return LAYOUTS.some((layout) => READERS[layout].detect(files));
 }

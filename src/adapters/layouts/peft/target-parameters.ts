@@ -35,7 +35,7 @@ export function assignParameters(
   const assigned = new Map<ModuleEntry, AdaptedParameter>();
   for (const [module, nested] of byModule) {
     const targeted = !attentions.has(module);
-    const wanted = targeted ? wantedParameters(module, config) : ["in_proj_weight"];
+    const wanted = targeted ? wantedParameters(module, nested.length, config) : ["in_proj_weight"];
     if (wanted.length === 0 && nested.length === 1 && nested[0]?.place.depth === 0) continue;
     if (!depthsMatch(module, nested, wanted, problems)) continue;
     const innermostFirst = nested.toSorted((a, b) => b.place.depth - a.place.depth);
@@ -47,16 +47,23 @@ export function assignParameters(
   return assigned;
 }
 
-/** Names in `target_parameters` that fit the module, in the order of registration. */
-function wantedParameters(module: string, config: PeftConfig): readonly string[] {
+/**
+ * Names in `target_parameters` that fit the module, in the order of registration.
+ *
+ * A name without its module, as PEFT writes for experts that were targeted as layers, fits every module, since the file
+ * does not tell what parameters a module has: where that makes too many, those named with their module are meant.
+ */
+function wantedParameters(module: string, count: number, config: PeftConfig): readonly string[] {
   if (config.targets.includes(module)) return [];
-  const names = config.targetParameters.flatMap((target) => {
+  const fitting = config.targetParameters.flatMap((target) => {
     const dot = target.lastIndexOf(".");
     const owner = target.slice(0, Math.max(dot, 0));
     const fits = owner === "" || module === owner || module.endsWith(`.${owner}`);
-    return fits ? [target.slice(dot + 1)] : [];
+    return fits ? [{ owner, name: target.slice(dot + 1) }] : [];
   });
-  const distinct = [...new Set(names)];
+  const owned = new Set(fitting.filter(({ owner }) => owner !== "").map(({ name }) => name));
+  const all = new Set(fitting.map(({ name }) => name));
+  const distinct = [...(all.size > count && owned.size === count ? owned : all)];
   if (distinct.length < 2) return distinct;
   const unknown = distinct.filter((name) => !REGISTRATION_ORDER.includes(name));
   if (unknown.length > 0) {

@@ -329,6 +329,24 @@ describe("modules inside modules", () => {
     expect(modules[0]?.expertLayout).toEqual({ order: "rank-major", swapped: false });
   });
 
+  test("gives a module with fewer pairs than there are bare names the parameters named with it", () => {
+    // What PEFT 0.21.2 makes of target_modules gate, up_proj and down_proj on fused experts.
+    const settings = loraSettings({
+      target_modules: ["q_proj"],
+      target_parameters: ["down_proj", "gate_up_proj", "gate.weight"],
+    });
+    const { modules } = readAdapter(settings, {
+      ...pair("mlp.experts", 8),
+      ...pair("mlp.experts.base_layer", 8),
+      ...pair("mlp.gate"),
+    });
+    expect(modules.map(({ name, parameter, kind }) => [name, parameter, kind])).toEqual([
+      ["mlp.experts", "down_proj", "experts"],
+      ["mlp.experts", "gate_up_proj", "experts"],
+      ["mlp.gate", undefined, "linear"],
+    ]);
+  });
+
   test.each([
     ["0.21.2", false],
     ["0.19.1", false],
