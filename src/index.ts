@@ -49,11 +49,18 @@ export {
   resize,
 } from "./rescale/index.ts";
 export {
+  type CellReport,
+  type CheckpointEvent,
+  type Evaluation,
+  type StepEvent,
   type SweepOptions,
   type SweepReport,
   sweep,
   type TrainEvent,
+  type TrainedModuleReport,
   type TrainOptions,
   type TrainReport,
+  type TrainResult,
   train,
+  type WarningEvent,
 } from "./train/index.ts";

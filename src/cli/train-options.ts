@@ -59,7 +59,7 @@ export function addTrainingOptions(command: Command): Command {
     .option("--eval-data <file>", "rows to measure the loss on")
     .option("--eval-every <n>", "steps between evaluations (default: an epoch)", parseCount)
     .option("--checkpoint-blocks", "less memory, more time: compute blocks again on the way back")
-    .option("--logit-rows <n>", "rows of logits that exist at a time (default: 256)", parseCount)
+    .option("--logit-rows <n>", "rows of logits that exist at a time (default: 128 to 1024, by vocabulary)", parseCount)
     .addOption(deviceOption())
     .addOption(engineOption())
     .option("--threads <n>", "threads of the processor (default: one a core)", parseCount);

@@ -3,13 +3,14 @@
  */
 
 import { MismatchError, UsageError } from "../core/errors.ts";
+import { assertPart, type Part } from "../core/part.ts";
 import type { PoolOptions } from "../engine/worker-pool.ts";
 import { assertUnchanged } from "../formats/byte-source.ts";
 import { fillTensors, hashFiles, type MergePool, openPool } from "./execute.ts";
 import { filesOf, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
 import { stageOnnx } from "./onnx-output.ts";
 import type { MergeOutput } from "./output.ts";
-import { openParts, type Part, removeParts, writePart } from "./parts.ts";
+import { openParts, removeParts, writePart } from "./parts.ts";
 import { type Action, tensorsOf } from "./plan.ts";
 import { PENDING_SHA256, provenance } from "./provenance.ts";
 import { countActions, type MergeReport, type MergeResult, planRows, summariseAdapter, sumStats } from "./report.ts";
@@ -73,14 +74,9 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
 
 function assertOptions({ part, finish, maxShardSize = 1 }: MergeOptions): void {
   if (part !== undefined && finish) throw new UsageError("part and finish exclude each other");
-  if (part !== undefined && (!isCount(part.index) || !isCount(part.count) || part.index > part.count)) {
-    throw new UsageError(`expected part i of n with 1 ≤ i ≤ n, got ${part.index} of ${part.count}`);
-  }
-  if (!isCount(maxShardSize)) throw new UsageError(`expected maxShardSize in whole bytes, got ${maxShardSize}`);
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 1;
+  if (part !== undefined) assertPart(part);
+  if (!Number.isSafeInteger(maxShardSize) || maxShardSize < 1)
+    throw new UsageError(`expected maxShardSize in whole bytes, got ${maxShardSize}`);
 }
 
 type Written = Pick<MergeReport, "verification"> & { readonly result: Omit<MergeResult, "seconds"> };

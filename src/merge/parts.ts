@@ -10,6 +10,7 @@ import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { MismatchError, toFileError } from "../core/errors.ts";
+import type { Part } from "../core/part.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
@@ -27,12 +28,6 @@ import { encodePartRecord, readPartRecord } from "./part-record.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
 import { writeHeaders } from "./write-model.ts";
-
-export interface Part {
-  /** From 1. */
-  readonly index: number;
-  readonly count: number;
-}
 
 const TENSORS_NAME = "tensors.safetensors";
 const RECORD_NAME = "part.json";

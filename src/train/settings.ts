@@ -3,12 +3,12 @@
  * a flag wins over it, it wins over a default.
  */
 
-import { CONVENTIONS, type Convention } from "../adapters/adapter.ts";
+import type { Convention } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
 import type { InitialSettings } from "./adapter/initial-settings.ts";
-import { INITIALISATIONS, type InitialisationName } from "./adapter/initialisations.ts";
-import { OPTIMIZERS, type OptimizerName } from "./optimise/optimizer.ts";
-import { followsEvaluations, SCHEDULERS, type Scheduler } from "./optimise/schedule.ts";
+import type { InitialisationName } from "./adapter/initialisations.ts";
+import type { OptimizerName } from "./optimise/optimizer.ts";
+import { followsEvaluations, type Scheduler } from "./optimise/schedule.ts";
 import type { SchedulerArguments } from "./optimise/schedule-arguments.ts";
 import type { TrainOptions } from "./options.ts";
 
@@ -65,6 +65,7 @@ export interface TrainSettings {
 }
 
 export const DEFAULT_LEARNING_RATE = 2e-4;
+export const DEFAULT_SEED = 42;
 const DEFAULT_EPOCHS = 3;
 
 /** @throws {UsageError} naming the option */
@@ -74,6 +75,8 @@ export function resolveSettings(options: TrainOptions, initial?: InitialSettings
     optimiser: optimiserSettings(options),
     run: runSettings(options),
   };
+  count("logitRows", options.logitRows);
+  count("threads", options.threads);
   if (options.steps !== undefined && options.epochs !== undefined) {
     throw new UsageError("steps and epochs exclude each other: both say when to stop");
   }
@@ -94,7 +97,7 @@ function adapterSettings(options: TrainOptions, initial: InitialSettings | undef
     return given && new Map(entries.map(([pattern, value]) => [pattern, check(`pattern ${pattern}`, value)]));
   };
   return {
-    convention: oneOf("scaling", CONVENTIONS, options.scaling) ?? initial?.convention ?? "lora",
+    convention: options.scaling ?? initial?.convention ?? "lora",
     rank: count("rank", options.rank) ?? initial?.rank ?? 8,
     alpha: positive("alpha", options.alpha) ?? initial?.alpha ?? 16,
     rankPattern: patterns(options.rankPattern, count) ?? initial?.rankPattern ?? new Map(),
@@ -104,21 +107,20 @@ function adapterSettings(options: TrainOptions, initial: InitialSettings | undef
     modulesToSave: options.modulesToSave ?? initial?.modulesToSave ?? [],
     dora: options.dora ?? initial?.dora ?? false,
     dropout: within("dropout", options.dropout, 0, 1) ?? 0,
-    init:
-      oneOf("init", Object.keys(INITIALISATIONS) as InitialisationName[], options.init) ?? initial?.init ?? "default",
+    init: options.init ?? initial?.init ?? "default",
   };
 }
 
 function optimiserSettings(options: TrainOptions): OptimiserSettings {
   const [beta1, beta2] = options.betas ?? [0.9, 0.999];
   return {
-    optimizer: oneOf("optimizer", OPTIMIZERS, options.optimizer) ?? "adamw",
+    optimizer: options.optimizer ?? "adamw",
     learningRate: atLeastZero("lr", options.lr) ?? DEFAULT_LEARNING_RATE,
     weightDecay: atLeastZero("weightDecay", options.weightDecay) ?? 0,
     betas: [within("betas", beta1, 0, 1) ?? 0, within("betas", beta2, 0, 1) ?? 0],
     eps: atLeastZero("eps", options.eps) ?? 1e-8,
     loraPlusRatio: positive("loraPlusRatio", options.loraPlusRatio) ?? 1,
-    scheduler: oneOf("scheduler", SCHEDULERS, options.scheduler) ?? "constant",
+    scheduler: options.scheduler ?? "constant",
     schedulerArguments: options.schedulerArgs ?? {},
     warmupSteps: warmup(options.warmupSteps),
     maxGradNorm: atLeastZero("maxGradNorm", options.maxGradNorm) ?? 1,
@@ -133,7 +135,7 @@ function runSettings(options: TrainOptions): RunSettings {
     gradAccum: count("gradAccum", options.gradAccum) ?? 1,
     maxLength: count("maxLength", options.maxLength) ?? 1024,
     packing: options.packing ?? false,
-    seed: natural("seed", options.seed) ?? 42,
+    seed: natural("seed", options.seed) ?? DEFAULT_SEED,
     shuffle: options.shuffle ?? true,
     evalEvery: count("evalEvery", options.evalEvery),
     earlyStopping: count("earlyStopping", options.earlyStopping),
@@ -178,9 +180,4 @@ function within(name: string, value: number | undefined, low: number, high: numb
 function warmup(value: number | undefined): number {
   const isRight = (x: number) => x >= 0 && (x < 1 || Number.isSafeInteger(x));
   return checked("warmupSteps", value, isRight, "a whole number of steps, or a share of them below 1") ?? 0;
-}
-
-function oneOf<Name extends string>(name: string, names: readonly Name[], value: Name | undefined): Name | undefined {
-  if (value === undefined || names.includes(value)) return value;
-  throw new UsageError(`expected one of ${names.join(", ")}, got ${String(value)}`, { subject: name });
 }

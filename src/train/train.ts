@@ -2,7 +2,9 @@
  * `train`: an adapter for a base, from rows of text or tokens, written as a PEFT folder.
  */
 
+import { assertOptionKinds } from "../core/option-kinds.ts";
 import { createTrainedSet } from "./adapter/trained-tensors.ts";
+import { TRAIN_OPTION_KINDS } from "./option-kinds.ts";
 import type { TrainOptions } from "./options.ts";
 import { planTraining } from "./plan.ts";
 import type { TrainReport } from "./report.ts";
@@ -15,12 +17,16 @@ import { resumePoint } from "./run/resume.ts";
 import { runSession } from "./session.ts";
 
 /**
- * @throws {UsageError} naming the option that is wrong, or whose pattern matches nothing
+ * Trains an adapter and writes it, with its metrics, checkpoints and report; under `dryRun` only says what it would do.
+ *
+ * @returns what the run was planned to be and, but for a dry run, its `result`
+ * @throws {UsageError} naming the option that is unknown or wrong, or whose pattern matches nothing
  * @throws {NonFiniteError} naming step and module; a checkpoint of the steps before it is kept
  * @throws {InterruptedError} after the signal, with a checkpoint saved
  * @throws {MismatchError} RESUME_MISMATCH when the checkpoint is of a run with other settings
  */
 export async function train(options: TrainOptions): Promise<TrainReport> {
+  assertOptionKinds("train", options, TRAIN_OPTION_KINDS);
   const plan = await planTraining(options);
   const { out, resume = false, overwrite = false } = options;
   const inputs = [...plan.base.files, ...(plan.initial?.files ?? [])];

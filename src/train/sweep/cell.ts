@@ -5,7 +5,7 @@
 
 import type { Convention } from "../../adapters/adapter.ts";
 import { UsageError } from "../../core/errors.ts";
-import type { Part } from "./options.ts";
+import type { Part } from "../../core/part.ts";
 
 /** What a cell varies; everything else is common to the sweep. */
 export interface Cell {

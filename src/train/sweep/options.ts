@@ -5,9 +5,12 @@
 
 import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
 import { UsageError } from "../../core/errors.ts";
+import { assertOptionKinds, type OptionKinds } from "../../core/option-kinds.ts";
+import { assertPart, type Part } from "../../core/part.ts";
 import type { OnProgress, RunOptions } from "../../core/progress.ts";
+import { TRAIN_OPTION_KINDS } from "../option-kinds.ts";
 import type { TrainOptions } from "../options.ts";
-import { DEFAULT_LEARNING_RATE } from "../settings.ts";
+import { DEFAULT_LEARNING_RATE, DEFAULT_SEED } from "../settings.ts";
 import type { CellAxes } from "./cell.ts";
 
 /** Options of a run that a sweep sets for each cell, or that would make cells no longer comparable. */
@@ -17,12 +20,6 @@ type OwnOption = "out" | "resume" | "overwrite" | "dryRun" | "signal" | "onProgr
 
 /** What all cells have in common. */
 export type CommonOptions = Omit<TrainOptions, VariedOption | OwnOption>;
-
-export interface Part {
-  /** From 1. */
-  readonly index: number;
-  readonly count: number;
-}
 
 export interface SweepOptions extends CommonOptions, RunOptions {
   readonly ranks: readonly number[];
@@ -47,7 +44,18 @@ export interface SweepOptions extends CommonOptions, RunOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
-const DEFAULT_SEED = 42;
+const { rank, scaling, lr, seed, initAdapter, logEvery, resume, onEvent, ...COMMON_KINDS } = TRAIN_OPTION_KINDS;
+
+const SWEEP_OPTION_KINDS: OptionKinds<SweepOptions> = {
+  ...COMMON_KINDS,
+  ranks: "required a list of numbers",
+  scalings: "a list of texts",
+  lrs: "a list of numbers",
+  seeds: "a list of numbers",
+  jobs: "a number",
+  part: "numbers by name",
+  finish: "true or false",
+};
 
 /** @throws {UsageError} naming the option */
 export function axesOf({
@@ -65,8 +73,11 @@ export function axesOf({
   };
 }
 
-/** @throws {UsageError} */
-export function assertSweepOptions({ jobs = 1, part, finish }: SweepOptions): void {
+/** @throws {UsageError} naming the option that is unknown, wrong, or excludes another */
+export function assertSweepOptions(options: SweepOptions): void {
+  assertOptionKinds("sweep", options, SWEEP_OPTION_KINDS);
+  const { jobs = 1, part, finish } = options;
+  if (part !== undefined) assertPart(part);
   if (!Number.isSafeInteger(jobs) || jobs < 1) {
     throw new UsageError(`expected a whole number of at least 1, got ${jobs}`, { subject: "jobs" });
   }
