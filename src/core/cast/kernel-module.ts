@@ -17,6 +17,8 @@ export type CountName = `count${Exclude<CastDtype, "F64">}` | "countF32";
 
 export type KernelExports = Readonly<Record<WidenName | NarrowName | CountName, Kernel>> & {
   readonly countNonFinite: (address: number, count: number) => number;
+  /** Target, count, the four words of the first counter, the two of the key, codes that drop, what is kept. */
+  readonly fillMask: Kernel;
 } & Readonly<Record<MultiplyName, MultiplyKernel>>;
 
 /** Source, target, count, factor, where the results go. */
