@@ -22,7 +22,9 @@ export interface TrainResult {
   readonly steps: number;
   /** The step that the run went on from; `undefined` for one that started anew. */
   readonly resumedFrom: number | undefined;
-  /** Of the last step of this run; `undefined` when there was none to do. */
+  /** Of the first step of this run; `undefined` when there was none to do. */
+  readonly firstLoss: number | undefined;
+  /** Of its last step. */
   readonly loss: number | undefined;
   readonly evalLoss: number | undefined;
   readonly best: { readonly step: number; readonly loss: number } | undefined;

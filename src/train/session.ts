@@ -62,6 +62,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
       },
       start,
     );
+    let first: StepEvent | undefined;
     let last: StepEvent | undefined;
     let speed = 0;
     let next = await events.next();
@@ -69,6 +70,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
       const event = next.value;
       options.onEvent?.(event);
       if (event.kind !== "step") continue;
+      first ??= event;
       last = event;
       speed = Math.max(speed, teraflops(base.layers, event));
       if (event.evaluation?.isBest) best.keep(event.step);
@@ -82,6 +84,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
     return {
       steps: end.step,
       resumedFrom: start.step === 0 ? undefined : start.step,
+      firstLoss: first?.loss,
       loss: last?.loss,
       evalLoss: last?.evaluation?.loss,
       best: end.best ?? undefined,

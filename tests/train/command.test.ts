@@ -1,6 +1,6 @@
 /** `lora-tool train` as people and scripts meet it. */
 
-import { spawn } from "node:child_process";
+import { execSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,6 +32,8 @@ describe("train", () => {
       "tensorboard",
     ]);
     expect(stdout).toMatch(/rsLoRA, scale = alpha \/ √rank/);
+    const losses = metricsOf(out).map(({ loss }) => loss.toFixed(4));
+    expect(stdout).toMatch(new RegExp(`^loss +${losses[0]} in step 1, ${losses[2]} in step 3$`, "m"));
     expect(stdout).toMatch(/^2 +16 +16 +4 +[\d,]+ +model\.layers\.\*\.self_attn\.q_proj$/m);
     expect(JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8"))).toMatchObject({
       peft_type: "LORA",
@@ -45,6 +47,16 @@ describe("train", () => {
     const [first] = metricsOf(out);
     expect(Object.keys(first ?? {})).toEqual(["step", "loss", "grad_norm", "lr", "tokens", "tokens_per_second"]);
     expect(first).toMatchObject({ step: 1, lr: 1e-3 });
+  });
+
+  it("names the command that merges the adapter, as a shell takes it", () => {
+    out = join(temporaryFolder(), "of mine's");
+    const { stdout } = runCli(command("--steps", "1"));
+    expect(stdout).toMatch(/^loss +\d+\.\d{4} in step 1$/m);
+    const [, merge = ""] = /^next +lora-tool (.*)$/m.exec(stdout) ?? [];
+    const told = execSync(`'${process.execPath}' '${CLI}' ${merge}`, { encoding: "utf8", stdio: "pipe" });
+    expect(told).toMatch(/^verified +.*all equal/m);
+    expect(existsSync(`${out}-merged/model.safetensors`)).toBe(true);
   });
 
   it("prints one JSON object under --json, and nothing under --quiet but results", () => {

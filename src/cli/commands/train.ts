@@ -96,10 +96,10 @@ function memoryRows({ memory }: TrainReport): string[][] {
 const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
 
 function resultRows(report: TrainReport, result: TrainResult): string[][] {
-  const { loss, evalLoss, best, tokensPerSecond: rate } = result;
+  const { evalLoss, best, tokensPerSecond: rate } = result;
   return [
     ["device", `${describeDevice(result.device)}, ${result.teraflops.toPrecision(2)} TFLOP/s`],
-    ...(loss === undefined ? [] : [["loss", `${loss.toFixed(4)} in the last step`]]),
+    ...lossRows(result),
     ...(evalLoss === undefined
       ? []
       : [
@@ -113,7 +113,26 @@ function resultRows(report: TrainReport, result: TrainResult): string[][] {
       "wrote",
       `${escapeText(report.out)}, the adapter after step ${formatCount(result.writtenStep)}, in ${formatSeconds(result.seconds)}${rate === undefined ? "" : `, ${formatCount(Math.round(rate))} tokens/s`}`,
     ],
+    ["next", mergeCommand(report)],
   ];
+}
+
+/** From the first step of this run to its last. */
+function lossRows({ firstLoss, loss, resumedFrom = 0, steps }: TrainResult): string[][] {
+  if (firstLoss === undefined || loss === undefined) return [];
+  const first = `${firstLoss.toFixed(4)} in step ${formatCount(resumedFrom + 1)}`;
+  return [["loss", steps === resumedFrom + 1 ? first : `${first}, ${loss.toFixed(4)} in step ${formatCount(steps)}`]];
+}
+
+/** What puts the adapter into its base, for a shell. */
+function mergeCommand({ base, out }: TrainReport): string {
+  const merged = `${out.replace(/[/\\]+$/, "")}-merged${base.endsWith(".onnx") ? ".onnx" : ""}`;
+  const [from, adapter, to] = [base, out, merged].map((path) => quoteForShell(escapeText(path)));
+  return `lora-tool merge ${from} ${adapter} -o ${to} --verify`;
+}
+
+function quoteForShell(text: string): string {
+  return /^[\w./:@+,\\-][\w./:@+,=\\-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function describeDevice({ device, type, adapterName }: DeviceInfo): string {
