@@ -10,6 +10,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmdirSync, rmSyn
 import { open } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileError, InterruptedError, toFileError } from "../core/errors.ts";
+import { makeFolders } from "./make-folders.ts";
 import { assertWritable, clearLeftovers, removeAside, statusOf, type TargetRules } from "./output-checks.ts";
 import { stageName } from "./stage-owner.ts";
 
@@ -162,7 +163,7 @@ export class StagedOutput {
 export function stageOutput(path: string, rules: TargetRules): StagedOutput {
   const target = resolve(path);
   try {
-    const parents = makeParents(target);
+    const parents = makeFolders(dirname(target));
     clearLeftovers(target, undefined);
     assertWritable(target, rules);
     const name = stageName(basename(target));
@@ -180,15 +181,6 @@ export function stageOutput(path: string, rules: TargetRules): StagedOutput {
   } catch (error) {
     throw toFileError(error, path);
   }
-}
-
-/** Makes the folders around the target; returns those that were not there, innermost first. */
-function makeParents(target: string): string[] {
-  const first = mkdirSync(dirname(target), { recursive: true });
-  const made: string[] = [];
-  if (first === undefined) return made;
-  for (let folder = dirname(target); folder.length >= first.length; folder = dirname(folder)) made.push(folder);
-  return made;
 }
 
 /** Durable names of a folder; not every system can open folders, and those that cannot need no fsync. */

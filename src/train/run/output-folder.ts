@@ -2,12 +2,13 @@
  * The folder of a run: what may lie there when it starts, and what is put there when it ends.
  */
 
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PEFT_SETTINGS_NAME, PEFT_WEIGHTS_NAME } from "../../adapters/layouts/peft/write.ts";
 import type { AdapterOutput } from "../../adapters/output/write-files.ts";
 import { writeWeights } from "../../adapters/output/write-weights.ts";
 import { toFileError } from "../../core/errors.ts";
+import { makeFolders } from "../../formats/make-folders.ts";
 import { stageOutput } from "../../formats/output.ts";
 import { assertWritable } from "../../formats/output-checks.ts";
 import type { FileIdentity } from "../../formats/tensor-store.ts";
@@ -36,13 +37,17 @@ export interface FolderRules {
 
 /** @throws {FileError} OUTPUT_EXISTS, SAME_PATH and so on, before anything is computed */
 export function assertRunFolder(out: string, { resume, overwrite, inputs }: FolderRules): void {
-  assertWritable(resolve(out), { kind: "folder", overwrite: overwrite || resume, inputs });
+  try {
+    assertWritable(resolve(out), { kind: "folder", overwrite: overwrite || resume, inputs });
+  } catch (error) {
+    throw toFileError(error, out);
+  }
 }
 
 /** Makes the folder; what an earlier run left there goes, unless this one goes on with it. */
 export function openRunFolder(out: string, resume: boolean): void {
   try {
-    mkdirSync(out, { recursive: true });
+    makeFolders(out);
     if (resume) return;
     for (const name of OWN_NAMES) rmSync(join(out, name), { recursive: true, force: true });
   } catch (error) {

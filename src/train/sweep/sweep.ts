@@ -7,11 +7,12 @@
  * Cells that are complete are not trained again, so that a sweep that was stopped goes on where it was.
  */
 
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { FileError, MismatchError, toFileError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
+import { makeFolders } from "../../formats/make-folders.ts";
 import { listFolder } from "../../formats/model-folder.ts";
 import { fillFileSync } from "../../formats/write-file.ts";
 import type { TrainReport } from "../report.ts";
@@ -120,7 +121,7 @@ function isEmptyOrAbsent(folder: string): boolean {
 /** Makes the folder; an earlier sweep's cells and reports go when it starts over. */
 function openFolder(out: string, startOver: boolean): void {
   try {
-    mkdirSync(out, { recursive: true });
+    makeFolders(out);
     if (!startOver) return;
     const own = /^(?:rank-\d+-(?:lora|rslora)-lr-[\d.e+-]+-seed-\d+|sweep\.json|report\.json|report\.html)$/;
     for (const name of listFolder(out)) if (own.test(name)) rmSync(join(out, name), { recursive: true });
