@@ -21,6 +21,14 @@ export function productOf(sizes: Shape): number {
   return sizes.reduce((product, size) => product * size, 1);
 }
 
+/** Elements from one index of an axis to the next, in C order. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = shape.map(() => 1);
+  for (let axis = shape.length - 2; axis >= 0; axis--)
+    strides[axis] = (strides[axis + 1] ?? 1) * (shape[axis + 1] ?? 1);
+  return strides;
+}
+
 /** Whether two shapes have the same dimensions in the same order. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dimension, axis) => dimension === b[axis]);

@@ -42,8 +42,9 @@ export function unpackError({ name, message, stack, fields }: PackedError): Erro
   return prototype === undefined ? error : Object.setPrototypeOf(error, prototype);
 }
 
-function isAllocationFailure(thrown: unknown): boolean {
-  return thrown instanceof RangeError && /allocation failed|Invalid typed array length/.test(thrown.message);
+/** V8 throws a RangeError where an array does not fit. */
+export function isAllocationFailure(thrown: unknown): boolean {
+  return thrown instanceof RangeError && /allocation failed|invalid typed array length/i.test(thrown.message);
 }
 
 function outOfMemory(cause: unknown): errors.MemoryError {

@@ -9,7 +9,7 @@ import type { Dtype } from "../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
-import type { Attribute } from "../formats/onnx/graph.ts";
+import type { Attribute, GraphNode } from "../formats/onnx/graph.ts";
 import type { Operator } from "./operators.ts";
 
 export interface ValueType {
@@ -25,7 +25,7 @@ export interface Value extends ValueType {
 /** One use of an operator, whether it has a row in `OPERATORS` or not. */
 export interface NodeCall {
   readonly operator: string;
-  /** The node's name for messages; its first output where it has none. */
+  /** See `labelOf`. */
   readonly label: string;
   /** By position; `undefined` for an optional input that is absent. */
   readonly inputs: readonly (Value | undefined)[];
@@ -37,6 +37,11 @@ export interface NodeCall {
 
 export interface Call extends NodeCall {
   readonly operator: Operator;
+}
+
+/** What messages call a node: its name, or its first output where it has none. */
+export function labelOf({ name, outputs }: Pick<GraphNode, "name" | "outputs">): string {
+  return name || (outputs[0] ?? "");
 }
 
 /** @throws {FormatError} INVALID_MODEL when the input is absent */
@@ -80,6 +85,13 @@ export function normalAxis(call: NodeCall, axis: number, rank: number): number {
     throw invalid(call, `an axis does not exist, expected one of ${rank}, got ${axis}`);
   }
   return normal;
+}
+
+/** An index along an axis of `size` elements, from the front: ONNX counts negative ones from the end. */
+export function normalIndex(call: NodeCall, index: number, size: number): number {
+  const normal = index < 0 ? index + size : index;
+  if (normal >= 0 && normal < size) return normal;
+  throw invalid(call, `an index does not exist, expected one of ${size}, got ${index}`);
 }
 
 /** The graph breaks a rule of its operator. */

@@ -6,9 +6,9 @@
  * before down only.
  */
 
-import type { Shape } from "../core/shape.ts";
 import type { GraphBuilder } from "./builder.ts";
 import type { Value } from "./call.ts";
+import { asRows, reshaped } from "./reshape.ts";
 
 /** down [rank, in], up [out, rank]; with a magnitude [out] the adapter is DoRA. */
 export interface LoraValues {
@@ -44,7 +44,7 @@ export function adaptLinear(g: GraphBuilder, layer: LinearLayer, lora: LoraValue
   const low = g.gemm(x, lora.down, { transposeRight: true });
   const added = (summand: Value) =>
     g.gemm(low, lora.up, { transposeRight: true, alpha: lora.scale, summand: asRows(g, summand) });
-  if (lora.magnitude === undefined) return { y: shaped(g, added(base), base.shape) };
+  if (lora.magnitude === undefined) return { y: reshaped(g, added(base), base.shape) };
   const norms = mergedNorms(g, layer, lora);
   const ratio = g.div(lora.magnitude, norms);
   const rows = asRows(g, base);
@@ -57,7 +57,7 @@ export function adaptLinear(g: GraphBuilder, layer: LinearLayer, lora: LoraValue
   }
   const scaled = g.mul(ratio, added(plain));
   const y = rest === undefined ? scaled : g.add(rest, scaled);
-  return { y: shaped(g, y, base.shape), norms };
+  return { y: reshaped(g, y, base.shape), norms };
 }
 
 /** An embedding with its adapter: down [rank, tokens], up [width, rank], one column of down for each token. */
@@ -66,7 +66,7 @@ export function adaptEmbedding(g: GraphBuilder, base: Value, indices: Value, lor
   const order = [...columns.shape.keys()];
   const low = asRows(g, g.transpose(columns, [...order.slice(1), 0]));
   const summand = asRows(g, base);
-  return { y: shaped(g, g.gemm(low, lora.up, { transposeRight: true, alpha: lora.scale, summand }), base.shape) };
+  return { y: reshaped(g, g.gemm(low, lora.up, { transposeRight: true, alpha: lora.scale, summand }), base.shape) };
 }
 
 /**
@@ -79,12 +79,4 @@ function mergedNorms(g: GraphBuilder, { weight, transposed }: LinearLayer, { dow
   const gram = g.gemm(down, down, { transposeRight: true });
   const both = g.gemm(up, gram, { alpha: scale ** 2, summand: projected });
   return g.sqrt(g.add(own, g.reshape(g.reduceSum(g.mul(up, both), [1]), outputs)));
-}
-
-function asRows(g: GraphBuilder, value: Value): Value {
-  return value.shape.length === 2 ? value : g.reshape(value, [-1, value.shape.at(-1) ?? 0]);
-}
-
-function shaped(g: GraphBuilder, value: Value, shape: Shape): Value {
-  return value.shape.length === shape.length ? value : g.reshape(value, shape);
 }

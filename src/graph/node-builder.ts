@@ -11,7 +11,7 @@ import { FormatError, UnsupportedError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Attribute, Graph, GraphNode } from "../formats/onnx/graph.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
-import { type Call, invalid, unknownOperator, type Value } from "./call.ts";
+import { type Call, invalid, labelOf, unknownOperator, type Value } from "./call.ts";
 import { fixedShape } from "./fixed-shape.ts";
 import { INFERENCE_RULES } from "./infer/infer.ts";
 import { computeSizes } from "./infer/sizes.ts";
@@ -103,13 +103,13 @@ export class NodeBuilder {
     this.#versions = { irVersion: graph.irVersion, opsetImports: graph.opsetImports };
     for (const { outputs } of graph.nodes) this.reserve(outputs);
     for (const [name, tensor] of graph.initialisers) this.initialiser({ ...tensor, name });
-    for (const { name, dtype, shape } of graph.inputs) this.input(name, dtype, fixedShape(name, shape));
+    for (const input of graph.inputs) this.input(input.name, input.dtype, fixedShape(input));
   }
 
   /** A node as it stands in another graph. */
   addNode(node: GraphNode): readonly Value[] {
     const { name, opType, domain, attributes } = node;
-    const label = name || (node.outputs[0] ?? "");
+    const label = labelOf(node);
     const constant = attributes.get("value");
     if (domain === "" && opType === "Constant" && constant?.kind === "tensor") {
       return [this.initialiser({ ...constant.value, name: node.outputs[0] ?? "" })];
@@ -191,7 +191,7 @@ export class NodeBuilder {
     outputs: readonly string[],
     name: string,
   ): Call {
-    const label = name || (outputs[0] ?? "");
+    const label = labelOf({ name, outputs });
     const integers = (index: number): readonly number[] | undefined => {
       const input = inputs[index];
       return input === undefined ? undefined : this.#readIntegers(input, label);

@@ -8,6 +8,7 @@
 
 import type { GraphBuilder } from "../graph/builder.ts";
 import type { Value } from "../graph/call.ts";
+import { softcapped } from "../graph/functions.ts";
 import type { WeightLookup } from "./bind-weights.ts";
 import { buildAttention } from "./build/attention.ts";
 import { type AdaptLayer, LayerBuilder, type ModelLayer } from "./build/layer-builder.ts";
@@ -75,7 +76,7 @@ export function buildModel(
     project: (rows) => {
       const logits = layers.linear(model.head, rows);
       const { softcap } = model;
-      return softcap === undefined ? logits : g.mul(g.tanh(g.mul(logits, g.scalar(1 / softcap))), g.scalar(softcap));
+      return softcap === undefined ? logits : softcapped(g, logits, softcap);
     },
     layers: layers.layers,
     boundaries,

@@ -5,10 +5,12 @@
 import { MemoryError, UnsupportedError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
 import type { Graph, GraphNode } from "../../formats/onnx/graph.ts";
+import { labelOf } from "../../graph/call.ts";
 import { assertOperatorSet } from "../../graph/operator-set.ts";
 import { isOperator, type Operator } from "../../graph/operators.ts";
 import type { Program } from "../engine.ts";
 import type { EngineTensor, EngineTensors } from "../tensor.ts";
+import { isAllocationFailure } from "../worker-errors.ts";
 import type { Tfjs } from "./backend.ts";
 import { runNode } from "./run-node.ts";
 import { assertDtype, fromEngineTensor, fromInitialiser, readValue, type TfjsValue, writeInto } from "./value.ts";
@@ -86,7 +88,7 @@ export class TfjsProgram implements Program {
     const lastUses = new Map<string, GraphNode>();
     for (const node of nodes) for (const name of [...node.inputs, ...node.outputs]) lastUses.set(name, node);
     return nodes.map((node) => {
-      const label = node.name || (node.outputs[0] ?? "");
+      const label = labelOf(node);
       const { opType, domain } = node;
       if (domain !== "" || !isOperator(opType)) throw noKernel(label, domain === "" ? opType : `${domain}.${opType}`);
       const names = new Set([...node.inputs, ...node.outputs]);
@@ -135,8 +137,7 @@ function noKernel(subject: string, operator: string): UnsupportedError {
   });
 }
 
-/** V8 throws a RangeError where a typed array does not fit. */
 function memoryError(error: unknown, { name }: Graph): unknown {
-  if (!(error instanceof RangeError && /allocation failed|array length/i.test(error.message))) return error;
+  if (!isAllocationFailure(error)) return error;
   return new MemoryError("memory ran out while the graph was running", { subject: name, cause: error });
 }

@@ -5,6 +5,7 @@
  * (`INVALID_MODEL`), and forms of an operator that have no gradient rule here (`UNSUPPORTED_OPERATOR`).
  */
 
+import type { Dtype } from "../../core/dtype.ts";
 import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
 import { dtypeOfElementType } from "../../formats/onnx/element-type.ts";
 import { broadcastShapes } from "../broadcast.ts";
@@ -68,7 +69,8 @@ function same(call: NodeCall): ValueType[] {
   return [{ dtype, shape }];
 }
 
-function broadcast(call: NodeCall, shapes: readonly Shape[]): Shape {
+/** The shape that all broadcast to; there is at least one. */
+export function broadcast(call: NodeCall, shapes: readonly Shape[]): Shape {
   return shapes.reduce((a, b) => {
     const shape = broadcastShapes(a, b);
     if (shape === undefined) throw invalid(call, `${formatShape(a)} and ${formatShape(b)} do not broadcast`);
@@ -95,9 +97,14 @@ function where(call: NodeCall): ValueType[] {
 }
 
 function cast(call: NodeCall): ValueType[] {
+  return [{ dtype: castDtype(call), shape: inputOf(call, 0).shape }];
+}
+
+/** What a Cast casts to. */
+export function castDtype(call: NodeCall): Dtype {
   const dtype = dtypeOfElementType(intAttribute(call, "to", 0));
   if (dtype === undefined) throw invalid(call, "the dtype to cast to does not exist");
-  return [{ dtype, shape: inputOf(call, 0).shape }];
+  return dtype;
 }
 
 function alongAxis(call: NodeCall): ValueType[] {

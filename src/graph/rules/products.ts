@@ -5,8 +5,8 @@
  * no transposed copy of a weight is ever made.
  */
 
-import type { GraphBuilder } from "../builder.ts";
 import { floatAttribute, inputOf, intAttribute, type Value } from "../call.ts";
+import { asRows, reshaped } from "../reshape.ts";
 import { swapLastAxes } from "../swap-last-axes.ts";
 import { type GradientRule, gradientOf, sumTo, when } from "./backward.ts";
 
@@ -18,7 +18,7 @@ export const matMul: GradientRule = (node) => {
   if (b.shape.length === 2) {
     const rows = asRows(g, dy);
     return [
-      when(node.wants(0), () => reshaped(g, g.gemm(rows, b, { transposeRight: true }), a)),
+      when(node.wants(0), () => reshaped(g, g.gemm(rows, b, { transposeRight: true }), a.shape)),
       when(node.wants(1), () => g.gemm(asRows(g, a), rows, { transposeLeft: true })),
     ];
   }
@@ -50,12 +50,3 @@ export const gemm: GradientRule = (node) => {
     c && when(node.wants(2), () => scaled(sumTo(g, dy, c.shape), "beta")),
   ];
 };
-
-/** [..., k] as [rows, k] */
-function asRows(g: GraphBuilder, value: Value): Value {
-  return value.shape.length === 2 ? value : g.reshape(value, [-1, value.shape.at(-1) ?? 0]);
-}
-
-function reshaped(g: GraphBuilder, value: Value, like: Value): Value {
-  return like.shape.length === 2 ? value : g.reshape(value, like.shape);
-}

@@ -6,9 +6,9 @@
 
 import { UnsupportedError } from "../../core/errors.ts";
 import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
-import { quote } from "../../core/text.ts";
 import type { ValueInfo } from "../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../builder.ts";
+import { describeShape, fixedShape } from "../fixed-shape.ts";
 import { promoted } from "./constant.ts";
 import type { Entry, Scope } from "./scope.ts";
 
@@ -34,12 +34,6 @@ export function declareInputs(
   }
 }
 
-function fixedShape({ name, shape }: ValueInfo): Shape {
-  const fixed = shape?.filter((size) => typeof size === "number");
-  if (fixed !== undefined && fixed.length === shape?.length) return fixed;
-  throw refused(name, `expected a fixed shape, got ${show(shape)}`);
-}
-
 function assertFits({ name, shape }: ValueInfo, given: Shape, symbols: Map<string, number>): void {
   if (shape === undefined) return;
   const expected = shape.map((size, axis) => {
@@ -50,15 +44,7 @@ function assertFits({ name, shape }: ValueInfo, given: Shape, symbols: Map<strin
     symbols.set(size, known);
     return known;
   });
-  if (!sameShape(expected, given)) throw refused(name, `expected shape ${show(shape)}, got ${formatShape(given)}`);
-}
-
-function show(shape: ValueInfo["shape"]): string {
-  return shape === undefined
-    ? "unknown"
-    : `[${shape.map((size) => (typeof size === "string" ? quote(size) : (size ?? "?"))).join(", ")}]`;
-}
-
-function refused(subject: string, problem: string): UnsupportedError {
-  return new UnsupportedError("UNSUPPORTED_MODEL", problem, { subject });
+  if (sameShape(expected, given)) return;
+  const problem = `expected shape ${describeShape(shape)}, got ${formatShape(given)}`;
+  throw new UnsupportedError("UNSUPPORTED_MODEL", problem, { subject: name });
 }

@@ -9,7 +9,8 @@ import { elementCount, type Shape } from "../../core/shape.ts";
 import { quote } from "../../core/text.ts";
 import type { GraphBody, GraphNode } from "../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../builder.ts";
-import { intAttribute, type NodeCall, type Value } from "../call.ts";
+import { labelOf, type NodeCall, type Value } from "../call.ts";
+import { sizesOf } from "../infer/infer.ts";
 import { layerOf } from "../layer-of.ts";
 import type { LinearLayer } from "../lora.ts";
 import { Constant } from "./constant.ts";
@@ -66,8 +67,8 @@ export class Walk {
     );
     if (node.domain === "" && node.opType === "If") return this.#branch(node, entries[0], scope);
     const call = callOf(node, entries);
-    const sizes = sizesOf(call, entries[0]);
-    if (sizes !== undefined) return [Constant.fromNumbers(names[0] ?? "", "i64", ...sizes)];
+    const known = fromType(call, entries[0]);
+    if (known !== undefined) return [Constant.fromNumbers(names[0] ?? "", "i64", ...known)];
     const adapt = this.#adapters.get(old.outputs[0] ?? "");
     const folded = adapt === undefined ? this.#folded(call, entries, names) : undefined;
     const results = folded ?? this.#lowered(call, node, entries, adapt);
@@ -115,7 +116,7 @@ export class Walk {
   }
 
   #branch(node: GraphNode, condition: Entry | undefined, scope: Scope): readonly Entry[] {
-    const label = node.name || (node.outputs[0] ?? "");
+    const label = labelOf(node);
     if (!(condition instanceof Constant)) {
       throw new UnsupportedError("UNSUPPORTED_OPERATOR", "If: a condition that depends on the inputs", {
         subject: label,
@@ -132,7 +133,7 @@ export class Walk {
 type Entries = readonly (Entry | undefined)[];
 
 function callOf(node: GraphNode, entries: Entries): NodeCall {
-  const label = node.name || (node.outputs[0] ?? "");
+  const label = labelOf(node);
   const operator = node.domain === "" ? node.opType : `${node.domain}.${node.opType}`;
   const integers = (index: number): readonly number[] | undefined => {
     const entry = entries[index];
@@ -158,11 +159,10 @@ function constantNode(node: GraphNode): Constant {
 }
 
 /** Shape and Size ask for the type only, which is known even where the numbers are not. */
-function sizesOf(call: NodeCall, entry: Entry | undefined): [shape: Shape, numbers: Float64Array] | undefined {
+function fromType(call: NodeCall, entry: Entry | undefined): [shape: Shape, numbers: Float64Array] | undefined {
   if (entry === undefined) return undefined;
-  const { shape } = entry;
-  if (call.operator === "Size") return [[], Float64Array.of(elementCount(shape) ?? Number.NaN)];
+  if (call.operator === "Size") return [[], Float64Array.of(elementCount(entry.shape) ?? Number.NaN)];
   if (call.operator !== "Shape") return undefined;
-  const sizes = shape.slice(intAttribute(call, "start", 0), intAttribute(call, "end", shape.length));
+  const sizes = sizesOf(call);
   return [[sizes.length], Float64Array.from(sizes)];
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Value } from "../../graph/call.ts";
+import { softcapped } from "../../graph/functions.ts";
 import type { AttentionDescription } from "../description.ts";
 import type { LayerBuilder } from "./layer-builder.ts";
 import { normalise } from "./norm.ts";
@@ -38,7 +39,7 @@ export function buildAttention(
   const rows = g.transpose(attention.scale === 1 ? query : g.mul(query, g.scalar(attention.scale)), [0, 2, 1, 3]);
   const grouped = shared ? g.reshape(rows, [0, keyHeads, -1, headSize]) : rows;
   let scores = g.matMul(grouped, g.transpose(key, [0, 2, 3, 1]));
-  if (softcap !== undefined) scores = g.mul(g.tanh(g.mul(scores, g.scalar(1 / softcap))), g.scalar(softcap));
+  if (softcap !== undefined) scores = softcapped(g, scores, softcap);
   if (shared) scores = g.reshape(scores, [0, heads, -1, 0]);
   const shares = g.softmax(g.add(scores, mask));
   const values = g.transpose(parts.value, [0, 2, 1, 3]);

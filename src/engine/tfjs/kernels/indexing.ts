@@ -4,13 +4,13 @@
  */
 
 import type { Tensor } from "@tensorflow/tfjs-core";
-import { elementCount, type Shape } from "../../../core/shape.ts";
+import { stridesOf } from "../../../core/shape.ts";
 import {
   inputOf,
   intAttribute,
   integersOf,
-  invalid,
   normalAxis,
+  normalIndex,
   textAttribute,
   unsupported,
 } from "../../../graph/call.ts";
@@ -62,19 +62,10 @@ function flatPlaces(call: KernelCall): Int32Array {
   });
 }
 
-function stridesOf(shape: Shape): number[] {
-  return shape.map((_, axis) => elementCount(shape.slice(axis + 1)) ?? 0);
-}
-
 /** The axis and the indices along it, counted from the front. */
 function readIndices(call: KernelCall): readonly [axis: number, indices: readonly number[]] {
   const { shape } = inputOf(call, 0);
   const axis = normalAxis(call, intAttribute(call, "axis", 0), shape.length);
   const size = shape[axis] ?? 0;
-  const indices = integersOf(call, 1).map((index) => {
-    const place = index < 0 ? index + size : index;
-    if (place < 0 || place >= size) throw invalid(call, `expected indices below ${size}, got ${index}`);
-    return place;
-  });
-  return [axis, indices];
+  return [axis, integersOf(call, 1).map((index) => normalIndex(call, index, size))];
 }

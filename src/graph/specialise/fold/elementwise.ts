@@ -2,10 +2,7 @@
  * Constants computed element by element.
  */
 
-import { formatShape, type Shape } from "../../../core/shape.ts";
-import { broadcastShapes } from "../../broadcast.ts";
-import { invalid } from "../../call.ts";
-import { INFERENCE_RULES } from "../../infer/infer.ts";
+import { broadcast, INFERENCE_RULES } from "../../infer/infer.ts";
 import type { Operator } from "../../operators.ts";
 import { constantOf, type FoldCall, type FoldRule } from "./fold-call.ts";
 import { broadcastNumbers, EMPTY } from "./strided.ts";
@@ -31,19 +28,13 @@ function elementwise(like: Operator, functionOf: (call: FoldCall) => Arithmetic)
 
 const plain = (like: Operator, f: Arithmetic): FoldRule => elementwise(like, () => f);
 
-function broadcastOf(call: FoldCall, a: Shape, b: Shape): Shape {
-  const shape = broadcastShapes(a, b);
-  if (shape === undefined) throw invalid(call, `${formatShape(a)} and ${formatShape(b)} do not broadcast`);
-  return shape;
-}
-
 /** Of any number of inputs. */
 function many(join: (a: number, b: number) => number): FoldRule {
   return {
     infer: (call) => {
       const { dtype } = constantOf(call, 0);
-      const shape = call.inputs.reduce<Shape>((all, input) => broadcastOf(call, all, input?.shape ?? []), []);
-      return [{ dtype, shape }];
+      const shapes = call.inputs.map((input) => input?.shape ?? []);
+      return [{ dtype, shape: broadcast(call, shapes) }];
     },
     compute: (call, [result = EMPTY], [type]) => {
       const all = call.inputs.map((_, index) => broadcastNumbers(constantOf(call, index), type?.shape ?? []));

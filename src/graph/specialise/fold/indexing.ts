@@ -2,17 +2,20 @@
  * Elements of constants picked and placed by indices, which are checked: a file may state any.
  */
 
-import { productOf, sameShape } from "../../../core/shape.ts";
-import { inputOf, intAttribute, invalid, type NodeCall, normalAxis, textAttribute, unsupported } from "../../call.ts";
+import { productOf, sameShape, stridesOf } from "../../../core/shape.ts";
+import {
+  inputOf,
+  intAttribute,
+  invalid,
+  type NodeCall,
+  normalAxis,
+  normalIndex,
+  textAttribute,
+  unsupported,
+} from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import { constantOf, type FoldRule } from "./fold-call.ts";
-import { EMPTY, stridesOf } from "./strided.ts";
-
-function checked(call: NodeCall, index: number, size: number): number {
-  const at = index < 0 ? index + size : index;
-  if (!(at >= 0 && at < size)) throw invalid(call, `an index does not exist, expected one of ${size}, got ${index}`);
-  return at;
-}
+import { EMPTY } from "./strided.ts";
 
 const gather: FoldRule = {
   infer: INFERENCE_RULES.Gather,
@@ -25,7 +28,7 @@ const gather: FoldRule = {
     let at = 0;
     for (let line = 0; line < outer; line++) {
       for (const index of indices) {
-        const from = (line * size + checked(call, index, size)) * inner;
+        const from = (line * size + normalIndex(call, index, size)) * inner;
         result?.set(data.numbers.subarray(from, from + inner), at);
         at += inner;
       }
@@ -44,8 +47,8 @@ const gatherElements: FoldRule = {
         const size = indices.shape[place] ?? 1;
         const index =
           place === axis
-            ? checked(call, indices.numbers[at] ?? 0, data.shape[axis] ?? 0)
-            : checked(call, Math.floor(at / stride) % size, data.shape[place] ?? 0);
+            ? normalIndex(call, indices.numbers[at] ?? 0, data.shape[axis] ?? 0)
+            : normalIndex(call, Math.floor(at / stride) % size, data.shape[place] ?? 0);
         return sum + index * (strides[place] ?? 0);
       }, 0);
       result[at] = data.numbers[from] ?? Number.NaN;
@@ -64,7 +67,7 @@ export function tupleOffsets(call: NodeCall, data: readonly number[], indices: I
     let offset = 0;
     for (let place = 0; place < length; place++) {
       const index = indices.numbers[tuple * length + place] ?? 0;
-      offset += checked(call, index, data[place] ?? 0) * (strides[place] ?? 0);
+      offset += normalIndex(call, index, data[place] ?? 0) * (strides[place] ?? 0);
     }
     return offset;
   });

@@ -2,13 +2,13 @@
  * Constants moved, cut, joined and repeated.
  */
 
-import { productOf } from "../../../core/shape.ts";
+import { productOf, stridesOf } from "../../../core/shape.ts";
 import { inputOf, intAttribute, integersOf, invalid, type NodeCall, normalAxis, type ValueType } from "../../call.ts";
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import { permutationOf, splitSizes } from "../../infer/layout.ts";
 import { sliceLines } from "../../infer/slice-lines.ts";
 import { constantOf, type FoldCall, type FoldRule } from "./fold-call.ts";
-import { broadcastNumbers, copyStrided, EMPTY, stridesOf } from "./strided.ts";
+import { broadcastNumbers, copyStrided, EMPTY } from "./strided.ts";
 
 const copied = (infer: FoldRule["infer"]): FoldRule => ({
   infer,

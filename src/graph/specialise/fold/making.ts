@@ -2,12 +2,12 @@
  * Constants made from sizes and ranges, summed and counted.
  */
 
-import { elementCount } from "../../../core/shape.ts";
+import { elementCount, stridesOf } from "../../../core/shape.ts";
 import { inputOf, intAttribute, integersOf, invalid, normalAxis, type ValueType } from "../../call.ts";
 import { INFERENCE_RULES, reducedAxes } from "../../infer/infer.ts";
 import { Constant } from "../constant.ts";
 import { constantOf, type FoldCall, type FoldRule, firstOf, numberOf } from "./fold-call.ts";
-import { copyStrided, EMPTY, stridesOf } from "./strided.ts";
+import { copyStrided, EMPTY } from "./strided.ts";
 
 const range: FoldRule = {
   infer: (call) => {

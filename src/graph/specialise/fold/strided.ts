@@ -2,18 +2,10 @@
  * Copies along strides: transposing, cutting, repeating and broadcasting are all of this form.
  */
 
-import { productOf, type Shape } from "../../../core/shape.ts";
+import { productOf, type Shape, stridesOf } from "../../../core/shape.ts";
 
 /** Stands for numbers that a rule does not have. */
 export const EMPTY = new Float64Array();
-
-/** Elements from one index of an axis to the next, in C order. */
-export function stridesOf(shape: Shape): number[] {
-  const strides = shape.map(() => 1);
-  for (let axis = shape.length - 2; axis >= 0; axis--)
-    strides[axis] = (strides[axis + 1] ?? 1) * (shape[axis + 1] ?? 1);
-  return strides;
-}
 
 /** Fills `target`, of `shape`, with source[offset + Σ index · stride]. */
 export function copyStrided(

@@ -1,9 +1,10 @@
 /**
- * Activation functions in terms of exp, tanh, erf and comparisons, with the constants of ONNX and of PyTorch.
+ * Activation functions in terms of exp, tanh, erf and comparisons, with the constants of ONNX.
  */
 
 import type { GraphBuilder } from "../../builder.ts";
 import { floatAttribute, inputOf, textAttribute, unsupported, type Value } from "../../call.ts";
+import { gelu, geluTanh, relu } from "../../functions.ts";
 import type { LowerCall, LowerRule } from "./lower-call.ts";
 
 type Function = (g: GraphBuilder, x: Value, call: LowerCall) => Value;
@@ -11,22 +12,6 @@ type Function = (g: GraphBuilder, x: Value, call: LowerCall) => Value;
 const unary =
   (f: Function): LowerRule =>
   (call) => [f(call.g, inputOf(call, 0), call)];
-
-/** x for x > 0, else 0, where the gradient is 0, too, as in PyTorch. */
-const relu: Function = (g, x) => g.where(g.greater(x, g.scalar(0)), x, g.scalar(0));
-
-/** ½·x·(1 + erf(x/√2)) */
-export function gelu(g: GraphBuilder, x: Value): Value {
-  const half = g.mul(x, g.scalar(0.5));
-  return g.mul(half, g.add(g.erf(g.mul(x, g.scalar(Math.SQRT1_2))), g.scalar(1)));
-}
-
-/** ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) */
-export function geluTanh(g: GraphBuilder, x: Value): Value {
-  const cubic = g.mul(g.mul(g.mul(x, x), x), g.scalar(0.044715));
-  const inner = g.mul(g.add(x, cubic), g.scalar(Math.sqrt(2 / Math.PI)));
-  return g.mul(g.mul(x, g.scalar(0.5)), g.add(g.tanh(inner), g.scalar(1)));
-}
 
 const geluOf: Function = (g, x, call) => {
   const approximate = textAttribute(call, "approximate", "none");
@@ -52,7 +37,7 @@ const hardSigmoid = (g: GraphBuilder, x: Value, alpha: number, beta: number): Va
 /** ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|) */
 const softplus: Function = (g, x, call) => {
   const size = g.mul(x, sign(g, x, call));
-  return g.add(relu(g, x, call), g.log(g.add(g.exp(g.neg(size)), g.scalar(1))));
+  return g.add(relu(g, x), g.log(g.add(g.exp(g.neg(size)), g.scalar(1))));
 };
 
 /** −1, 0 or 1. Its gradient is none, so that of x·sign(x) is the sign. */

@@ -3,20 +3,19 @@
  */
 
 import { productOf } from "../../../core/shape.ts";
-import { DTYPE_ELEMENT_TYPES, dtypeOfElementType } from "../../../formats/onnx/element-type.ts";
+import { DTYPE_ELEMENT_TYPES } from "../../../formats/onnx/element-type.ts";
 import type { GraphBuilder } from "../../builder.ts";
-import { inputOf, intAttribute, invalid, type Value } from "../../call.ts";
-import { reducedAxes } from "../../infer/infer.ts";
+import { inputOf, intAttribute, type Value } from "../../call.ts";
+import { castDtype, reducedAxes } from "../../infer/infer.ts";
+import { reshaped } from "../../reshape.ts";
 import { promoted } from "../constant.ts";
-import { allInputs, direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
+import { allInputs, direct, type LowerCall, type LowerRule } from "./lower-call.ts";
 
 const identity: LowerRule = (call) => [inputOf(call, 0)];
 
 const cast: LowerRule = (call) => {
   const x = inputOf(call, 0);
-  const dtype = dtypeOfElementType(intAttribute(call, "to", 0));
-  if (dtype === undefined) throw invalid(call, "the dtype to cast to does not exist");
-  const to = promoted(dtype);
+  const to = promoted(castDtype(call));
   if (x.dtype === to) return [x];
   return direct(call, [x], new Map([["to", { kind: "int", value: BigInt(DTYPE_ELEMENT_TYPES[to]) }]]));
 };

@@ -8,6 +8,7 @@
 
 import type { GraphBuilder } from "../../builder.ts";
 import { floatAttribute, inputOf, intAttribute, invalid, type NodeCall, unsupported, type Value } from "../../call.ts";
+import { softcapped } from "../../functions.ts";
 import { additiveMask, causalMask, toHeads, toRows } from "./heads.ts";
 import type { LowerCall, LowerRule } from "./lower-call.ts";
 import { rotate } from "./rotary.ts";
@@ -37,7 +38,7 @@ function attend(call: NodeCall, g: GraphBuilder, { query, key, value, scale, sof
   const scaled = g.mul(query, g.scalar(scale === 0 ? 1 / Math.sqrt(size) : scale));
   const products = g.matMul(grouped(scaled, size), g.transpose(key, [0, 1, 3, 2]));
   let scores = keyHeads === heads ? products : g.reshape(products, [batch, heads, length, keys]);
-  if (softcap !== 0) scores = g.mul(g.tanh(g.mul(scores, g.scalar(1 / softcap))), g.scalar(softcap));
+  if (softcap !== 0) scores = softcapped(g, scores, softcap);
   for (const mask of masks) scores = g.add(scores, mask);
   const mixed = g.matMul(grouped(g.softmax(scores), keys), value);
   return keyHeads === heads ? mixed : g.reshape(mixed, [batch, heads, length, value.shape.at(-1) ?? 0]);

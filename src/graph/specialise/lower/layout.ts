@@ -8,6 +8,7 @@ import {
   intAttribute,
   integersOf,
   type NodeCall,
+  normalAxis,
   textAttribute,
   unsupported,
   type Value,
@@ -16,11 +17,12 @@ import {
 import { INFERENCE_RULES } from "../../infer/infer.ts";
 import { permutationOf, splitSizes } from "../../infer/layout.ts";
 import { sliceLines } from "../../infer/slice-lines.ts";
+import { reshaped } from "../../reshape.ts";
 import { blockShape, tupleOffsets } from "../fold/indexing.ts";
 import { flatten, tile, triangle } from "../fold/layout.ts";
 import { repeatedValue } from "../fold/making.ts";
 import { assertPossible } from "../possible.ts";
-import { direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
+import { direct, type LowerCall, type LowerRule } from "./lower-call.ts";
 
 /** The same elements in the shape that a rule of inference gives. */
 const reshape =
@@ -44,9 +46,8 @@ const expand: LowerRule = (call) => {
 
 const concat: LowerRule = (call) => {
   const [type] = INFERENCE_RULES.Concat(call);
-  const axis = intAttribute(call, "axis", 0);
-  const at = axis < 0 ? axis + (type?.shape.length ?? 0) : axis;
-  const parts = call.inputs.filter((input) => input !== undefined && input.shape[at] !== 0);
+  const axis = normalAxis(call, intAttribute(call, "axis", 0), type?.shape.length ?? 0);
+  const parts = call.inputs.filter((input) => input !== undefined && input.shape[axis] !== 0);
   const [only, more] = parts;
   return only !== undefined && more === undefined ? [only] : direct(call, parts);
 };

@@ -2,7 +2,6 @@
  * What a rule is given that writes a node in terms of `OPERATORS`, and what rules share.
  */
 
-import { type Shape, sameShape } from "../../../core/shape.ts";
 import type { Attribute, GraphNode } from "../../../formats/onnx/graph.ts";
 import type { GraphBuilder } from "../../builder.ts";
 import { inputOf, type NodeCall, type Value } from "../../call.ts";
@@ -35,9 +34,4 @@ export function direct(
 /** The inputs, all of which are there. */
 export function allInputs(call: LowerCall): readonly Value[] {
   return call.inputs.map((_, index) => inputOf(call, index));
-}
-
-/** A value in another shape; itself where it has that already. */
-export function reshaped(g: GraphBuilder, value: Value, shape: Shape): Value {
-  return sameShape(value.shape, shape) ? value : g.reshape(value, shape);
 }

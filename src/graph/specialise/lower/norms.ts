@@ -4,13 +4,8 @@
 
 import type { GraphBuilder } from "../../builder.ts";
 import { floatAttribute, inputOf, intAttribute, type NodeCall, normalAxis, type Value } from "../../call.ts";
+import { byRootMeanSquare } from "../../functions.ts";
 import type { LowerRule } from "./lower-call.ts";
-
-/** x / √(mean of squares + ε), over the axes */
-function byRootMeanSquare(g: GraphBuilder, x: Value, axes: readonly number[], epsilon: number): Value {
-  const mean = g.reduceMean(g.mul(x, x), axes);
-  return g.mul(x, g.reciprocal(g.sqrt(g.add(mean, g.scalar(epsilon)))));
-}
 
 function layerNorm(
   g: GraphBuilder,

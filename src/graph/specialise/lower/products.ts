@@ -4,8 +4,9 @@
 
 import { productOf } from "../../../core/shape.ts";
 import { floatAttribute, inputOf, intAttribute, invalid, textAttribute, unsupported, type Value } from "../../call.ts";
+import { reshaped } from "../../reshape.ts";
 import { swapLastAxes } from "../../swap-last-axes.ts";
-import { allInputs, direct, type LowerCall, type LowerRule, reshaped } from "./lower-call.ts";
+import { allInputs, direct, type LowerCall, type LowerRule } from "./lower-call.ts";
 
 /** A vector on the left is a row, on the right a column, and its axis goes again. */
 const matMul: LowerRule = (call) => {
