@@ -41,12 +41,7 @@ export function adaptersOfBranches(path: string, branches: readonly LoraBranch[]
 }
 
 function adapterOf(path: string, branches: readonly LoraBranch[]): Adapter {
-  const modules = branches.map((branch): AdapterModule => {
-    const delta = deltaOf(branch, path);
-    const rank = (delta.transposed === "both" ? delta.up.shape[0] : delta.up.shape[1]) ?? 0;
-    const { kind } = branch.base;
-    return { name: layerName(branch), kind, delta, rank, alpha: branch.scale * rank, scale: branch.scale };
-  });
+  const modules = branches.map((branch) => moduleOf(branch, path));
   const tensors = modules.flatMap(({ delta }) => (delta.kind === "lora" ? [delta.down, delta.up] : []));
   return {
     path,
@@ -60,6 +55,19 @@ function adapterOf(path: string, branches: readonly LoraBranch[]): Adapter {
     files: [],
     warnings: [],
   };
+}
+
+/**
+ * A branch whose factors the graph holds.
+ *
+ * @param path of the graph
+ * @throws {UnsupportedError} UNSUPPORTED_ADAPTER naming the factor
+ */
+export function moduleOf(branch: LoraBranch, path: string): AdapterModule {
+  const delta = deltaOf(branch, path);
+  const rank = (delta.transposed === "both" ? delta.up.shape[0] : delta.up.shape[1]) ?? 0;
+  const { base, scale } = branch;
+  return { name: layerName(branch), kind: base.kind, delta, rank, alpha: scale * rank, scale };
 }
 
 function deltaOf({ down, up }: LoraBranch, file: string): LoraDelta {
@@ -77,7 +85,8 @@ function deltaOf({ down, up }: LoraBranch, file: string): LoraDelta {
   );
 }
 
-function tensorOf({ held, weight }: LinearMap): TensorData {
+/** The weight of a factor, as the graph stores it. */
+export function tensorOf({ held, weight }: LinearMap): TensorData {
   const constant = held?.use.constant;
   if (constant === undefined) throw new RangeError(`the graph holds no value of ${weight}`);
   const { dtype, shape, byteLength, source } = constant.tensor.data;

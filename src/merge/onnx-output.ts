@@ -6,6 +6,7 @@
 import { basename } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import type { OnnxLayout } from "../formats/onnx/layout.ts";
+import { assertOnnxName } from "../formats/onnx/output-name.ts";
 import { openParameters } from "../formats/onnx/parameters/open.ts";
 import type { OnnxParameters } from "../formats/onnx/parameters/parameters.ts";
 import { stageModel } from "../formats/onnx/staged-model.ts";
@@ -26,9 +27,7 @@ export function stageOnnx(
   options: OutputOptions,
 ): MergeOutput {
   const { out, overwrite = false } = options;
-  if (!/\.onnx$/i.test(out)) {
-    throw new UsageError("the base is an ONNX graph, so the output must be an .onnx file", { subject: out });
-  }
+  assertOnnxName(out);
   if (options.maxShardSize !== undefined) {
     throw new UsageError("a size of files is for safetensors: a graph keeps its data files", { subject: out });
   }

@@ -7,7 +7,7 @@ import { UsageError } from "../core/errors.ts";
 import type { RunOptions } from "../core/progress.ts";
 
 export interface RescaleOptions extends RunOptions {
-  /** An adapter of any layout: a folder, or a weights file with its settings beside it. */
+  /** An adapter of any layout: a folder, or a weights file with its settings beside it; or an `.onnx` graph with LoRA branches. */
   readonly adapter: string;
   readonly to: Convention;
   /** The folder to write, for layouts of one file the file. */

@@ -2,7 +2,7 @@
  * What `rescale` tells its caller: the object that `--json` prints and that the command line words.
  */
 
-import type { Adapter, Convention, LayerKind, Layout } from "../adapters/adapter.ts";
+import type { AdapterModule, Convention, LayerKind, Layout } from "../adapters/adapter.ts";
 import { fullName } from "../adapters/full-name.ts";
 import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
 import type { ModulePlan } from "./plan.ts";
@@ -40,7 +40,8 @@ export interface RescaledWeights {
 export interface RescaleReport {
   readonly out: string;
   readonly adapter: string;
-  readonly layout: Layout;
+  /** `onnx-graph`: LoRA branches of an ONNX graph. */
+  readonly layout: Layout | "onnx-graph";
   /** `LoRA`, `DoRA` … */
   readonly method: string;
   readonly from: Convention;
@@ -62,17 +63,17 @@ export interface RescaleReport {
 /**
  * The rows of the report.
  *
- * @param after the adapter as a reader sees it with the new settings, modules in the same order
+ * @param after the modules as a reader sees them with the new settings, in the same order
  * @param roundings by name of the tensor; `undefined` before anything is written
  */
 export function describeModules(
   plans: readonly ModulePlan[],
-  after: Adapter,
+  after: readonly AdapterModule[],
   roundings: ReadonlyMap<string, Rounding> | undefined,
 ): RescaledModule[] {
   return plans.map((modulePlan, index) => {
     const { module, rank, factor } = modulePlan;
-    const { alpha = Number.NaN, scale = Number.NaN } = after.modules[index] ?? {};
+    const { alpha = Number.NaN, scale = Number.NaN } = after[index] ?? {};
     return {
       name: fullName(module),
       kind: module.kind,

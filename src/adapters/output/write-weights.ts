@@ -10,17 +10,12 @@ import { fillFileInPieces, withFileToWrite, writeAllSync } from "../../formats/w
 import type { Rounding } from "./multiply.ts";
 import { type OutputTensor, outputBytes } from "./output-tensor.ts";
 import { TensorPieces } from "./tensor-pieces.ts";
+import { type PlacedTensor, writePlaced } from "./write-placed.ts";
 
 /** Below it, threads take longer to start than the work takes. */
 const PARALLEL_BYTES = 64 * 1024 * 1024;
 /** Of one job: a few of the tensors of a layer. */
 const JOB_BYTES = 8 * 1024 * 1024;
-
-interface PlacedTensor {
-  readonly tensor: OutputTensor;
-  /** From the start of the file, in bytes. */
-  readonly offset: number;
-}
 
 /** Some tensors, to be written by a thread. */
 export interface FillJob {
@@ -90,14 +85,8 @@ async function writeInThreads(
     writeAllSync(file, new Uint8Array(1), size - 1, path);
     writeAllSync(file, header, 0, path);
     for (const [index, lead] of before.entries()) writeAllSync(file, lead, (offsets[index] ?? 0) - lead.length, path);
-    for (const { tensor, offset } of inMemory) {
-      let position = offset;
-      for (const piece of pieces.of(tensor)) {
-        writeAllSync(file, piece, position, path);
-        position += piece.byteLength;
-      }
-    }
   });
+  writePlaced(path, inMemory, pieces);
   const onDisk = all.filter((entry) => !inMemory.includes(entry));
   const roundings = new Map(pieces.roundings);
   const pool = new WorkerPool<FillJob, { readonly fill: ReadonlyMap<string, Rounding> }>({

@@ -20,6 +20,7 @@ Examples:
   $ lora-tool rescale ./adapter --to lora --bake --flatten -o ./flat
   $ lora-tool rescale ./adapter --to lora --alpha 16 -o ./alpha-16
   $ lora-tool rescale ./style.safetensors --to lora --bake -o ./style-baked.safetensors
+  $ lora-tool rescale ./unmerged.onnx --to lora --bake -o ./baked.onnx
 `;
 
 interface RescaleFlags extends OutputOptions {
@@ -37,7 +38,7 @@ export function addRescaleCommand(program: Command, io: Io): void {
     .description(
       "Writes the adapter under another convention, its behaviour unchanged: only alphas change, weights stay byte for byte.",
     )
-    .argument("<adapter>", "adapter of any layout: a folder or a file");
+    .argument("<adapter>", "adapter of any layout: a folder or a file; or an .onnx graph with LoRA branches");
   addOutputOptions(command)
     .addOption(
       new Option("--to <convention>", "lora: scale = alpha / rank; rslora: alpha / √rank")

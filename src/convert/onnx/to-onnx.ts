@@ -7,13 +7,14 @@
 
 import { dirname, join } from "node:path";
 import { writeWeights } from "../../adapters/output/write-weights.ts";
-import { FormatError, UnsupportedError, UsageError } from "../../core/errors.ts";
+import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { decodeUtf8 } from "../../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../../core/limits.ts";
 import { assertUnchanged, readSmallFile } from "../../formats/byte-source.ts";
 import type { Model } from "../../formats/model.ts";
 import { resolveInFolder } from "../../formats/model-folder.ts";
 import { CONFIG_KEY } from "../../formats/onnx/metadata.ts";
+import { assertOnnxName } from "../../formats/onnx/output-name.ts";
 import { stageModel } from "../../formats/onnx/staged-model.ts";
 import { writeOnnx } from "../../formats/onnx/writer.ts";
 import { openModel } from "../../formats/open-model.ts";
@@ -33,7 +34,7 @@ import { mergeRecord } from "./merge-record.ts";
 export async function convertToOnnx(options: ConvertOptions): Promise<ModelConversion> {
   const started = performance.now();
   const { input, out, link = false } = options;
-  if (!/\.onnx$/i.test(out)) throw new UsageError("expected a name that ends in .onnx", { subject: out });
+  assertOnnxName(out);
   const model = await openModel(input);
   const configPath = configPathOf(model);
   const description = describeModel(model.config ?? new Map(), configPath);

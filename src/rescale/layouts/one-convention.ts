@@ -42,11 +42,18 @@ function assertLora({ name, delta, scale }: AdapterModule, { flatten }: RescaleO
   if (!Number.isFinite(scale)) throw refuse(`its scale ${scale} cannot be folded`);
 }
 
-/** What to say where nothing changes because the layout has no second convention. */
-export function conventionNotes(layout: string, { to, ...options }: RescaleOptions): string[] {
+/**
+ * What to say where nothing changes because the layout has no second convention.
+ *
+ * @param more what to do about it
+ */
+export function conventionNotes(
+  layout: string,
+  { to, ...options }: RescaleOptions,
+  more = "; for a PEFT folder with the flag, convert --to peft and rescale that",
+): string[] {
   if (to === "lora" || folds({ to, ...options })) return [];
   return [
-    `${layout} has no flag for rsLoRA: its readers take the scale as it stands, which is right under either convention; ` +
-      "for a PEFT folder with the flag, convert --to peft and rescale that",
+    `${layout} has no flag for rsLoRA: its readers take the scale as it stands, which is right under either convention${more}`,
   ];
 }

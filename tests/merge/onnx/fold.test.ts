@@ -10,7 +10,7 @@ import { errorOfBuilt } from "../../support/errors.ts";
 import { adaptersOf, distanceFromPeft, runGraph, unpackGraph } from "../../support/onnx-merge.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { writeAdapter, writeTensors } from "../small-model.ts";
-import { constant, named, turned, writeGraph } from "./small-graph.ts";
+import { constant, named, someRows, turned, writeGraph } from "./small-graph.ts";
 
 const UNMERGED = [
   ["conv2d", "unmerged-torchscript"],
@@ -76,12 +76,6 @@ function oliveGraph(withDefaults: boolean): string {
     inputs: [valueBytes("x", 1, ["n", 8]), valueBytes(A, 1, [8, "lora_r"]), valueBytes(B, 1, ["lora_r", 6])],
     outputs: [valueBytes("y", 1, ["n", 6])],
   });
-}
-
-/** Three rows of 8. */
-function someRows() {
-  const bytes = new Uint8Array(Float32Array.from({ length: 24 }, (_, index) => Math.sin(index)).buffer);
-  return { name: "x", dtype: "f32", shape: [3, 8], byteLength: 96, source: { kind: "memory", bytes } } as const;
 }
 
 describe("Olive's graphs", () => {

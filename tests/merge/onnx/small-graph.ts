@@ -60,3 +60,9 @@ export function writeGraph(parts: ModelParts, name = "model.onnx"): string {
   writeFileSync(path, modelBytes(parts));
   return path;
 }
+
+/** Input of small graphs: three rows of 8. */
+export function someRows() {
+  const bytes = new Uint8Array(Float32Array.from({ length: 24 }, (_, index) => Math.sin(index)).buffer);
+  return { name: "x", dtype: "f32", shape: [3, 8], byteLength: 96, source: { kind: "memory", bytes } } as const;
+}

@@ -7,15 +7,13 @@
  * through. Not found: DoRA, factors with a bias of their own.
  */
 
-import { decodeElement } from "../../../core/cast/float-codec.ts";
-import { isFloatDtype } from "../../../core/dtype.ts";
-import { readTensorBytes } from "../../byte-source.ts";
 import { withWire } from "../lazy.ts";
 import type { OnnxNode } from "../model.ts";
 import type { OnnxParameters } from "../parameters/parameters.ts";
 import { type GraphLinks, linkGraphs } from "./graph-links.ts";
 import { type LinearMap, linearMapOf, type WeightAt, type WeightTable } from "./linear-map.ts";
 import { sameAttributes } from "./same-attributes.ts";
+import { followScale, isPassing, type ScaleNumber, scaleOf } from "./scale-chain.ts";
 
 export interface LoraBranch {
   readonly links: GraphLinks;
@@ -24,6 +22,10 @@ export interface LoraBranch {
   readonly down: LinearMap;
   readonly up: LinearMap;
   readonly scale: number;
+  /** The constants that the scale is the product of; none where it is 1. */
+  readonly scaleNumbers: readonly ScaleNumber[];
+  /** Names of the values between the factors' products that would change if the scale moved from its constants into `up`. */
+  readonly partlyScaled: readonly string[];
   /** Adds the branch to the layer's result. */
   readonly sum: OnnxNode;
   /** Names of the layer's result, with bias, and of what it is made from, back to the output of the layer's node. */
@@ -44,6 +46,8 @@ export function findBranches(parameters: OnnxParameters): LoraBranch[] {
     linkGraphs(model).flatMap((links) => new BranchFinder(links, { wire, weights, graphInputs }).find()),
   );
 }
+
+type Factors = Pick<LoraBranch, "down" | "up" | "scale" | "scaleNumbers" | "partlyScaled">;
 
 class BranchFinder {
   readonly #links: GraphLinks;
@@ -70,19 +74,16 @@ class BranchFinder {
     const factors = this.#factors(delta);
     const layer = factors === undefined ? undefined : this.#layer(baseOutput);
     if (factors === undefined || layer?.base.held === undefined) return undefined;
-    const { down, up, scale } = factors;
     const { base, inner } = layer;
     const fits =
-      base.kind === down.kind &&
-      this.#origin(base.data) === this.#origin(down.data) &&
-      (base.kind !== "conv" || sameAttributes(this.#table.wire, base.node, down.node));
+      base.kind === factors.down.kind &&
+      this.#origin(base.data) === this.#origin(factors.down.data) &&
+      (base.kind !== "conv" || sameAttributes(this.#table.wire, base.node, factors.down.node));
     return fits
       ? {
           links: this.#links,
           base: { ...base, held: layer.base.held },
-          down,
-          up,
-          scale,
+          ...factors,
           sum,
           results: [baseOutput, ...inner],
         }
@@ -90,43 +91,24 @@ class BranchFinder {
   }
 
   /** (data · A) · B · scale; the scale may stand anywhere. */
-  #factors(value: string): { down: LinearMap; up: LinearMap; scale: number } | undefined {
-    const outer = this.#withoutScale(value);
-    const up = this.#mapMaking(outer.value);
+  #factors(value: string): Factors | undefined {
+    const outer = followScale(value, this.#links, this.#table);
+    const up = this.#mapMaking(outer.origin);
     if (up === undefined || up.hasBias || up.kind === "embedding") return undefined;
-    const inner = this.#withoutScale(up.data);
-    const down = this.#mapMaking(inner.value);
+    const inner = followScale(up.data, this.#links, this.#table);
+    const down = this.#mapMaking(inner.origin);
     if (down === undefined || down.hasBias || (down.kind === "conv") !== (up.kind === "conv")) return undefined;
-    return { down, up, scale: outer.scale * inner.scale };
+    const partlyScaled = [
+      ...outer.values.filter((_, index) => (outer.lacking[index] ?? 0) > 0),
+      ...inner.values.filter((_, index) => (inner.lacking[index] ?? 0) < inner.numbers.length),
+    ];
+    const scaleNumbers = [...outer.numbers, ...inner.numbers];
+    return { down, up, scale: scaleOf(outer.numbers) * scaleOf(inner.numbers), scaleNumbers, partlyScaled };
   }
 
   #mapMaking(value: string): LinearMap | undefined {
     const node = this.#links.producers.get(value);
     return node === undefined ? undefined : linearMapOf(node, this.#table);
-  }
-
-  /** Back over casts and products with one number. */
-  #withoutScale(value: string): { value: string; scale: number } {
-    let [at, scale] = [value, 1];
-    for (;;) {
-      const node = this.#links.producers.get(at);
-      if (node === undefined) return { value: at, scale };
-      if (node.opType === "Mul" || node.opType === "Div") {
-        const numbers = node.inputs.map((_, input) => this.#numberAt(node, input));
-        const input = node.opType === "Div" ? 1 : numbers.findIndex((number) => number !== undefined);
-        const number = numbers[input];
-        if (number === undefined) return { value: at, scale };
-        scale = node.opType === "Div" ? scale / number : scale * number;
-        at = node.inputs[input === 0 ? 1 : 0] ?? "";
-      } else if (PASSING.has(node.opType)) at = node.inputs[0] ?? "";
-      else return { value: at, scale };
-    }
-  }
-
-  #numberAt(node: OnnxNode, input: number): number | undefined {
-    const data = this.#table.weights.get(node)?.get(input)?.use.constant.tensor.data;
-    if (data === undefined || !isFloatDtype(data.dtype) || data.shape.some((size) => size !== 1)) return undefined;
-    return decodeElement(data.dtype, readTensorBytes(data), 0);
   }
 
   /** Back from a layer's result to its weight, over its bias and over branches that are known. */
@@ -139,7 +121,7 @@ class BranchFinder {
       const bias = node.opType === "Add" ? [0, 1].find((input) => this.#isVector(node, input)) : undefined;
       if (known !== undefined) at = known.results[0];
       else if (bias !== undefined) at = node.inputs[1 - bias] ?? "";
-      else if (PASSING.has(node.opType) || node.opType === "Reshape") at = node.inputs[0] ?? "";
+      else if (isPassing(node) || node.opType === "Reshape") at = node.inputs[0] ?? "";
       else {
         const base = linearMapOf(node, this.#table);
         return base === undefined ? undefined : { base, inner };
@@ -156,11 +138,8 @@ class BranchFinder {
     let at = value;
     for (;;) {
       const node = this.#links.producers.get(at);
-      if (node === undefined || !(PASSING.has(node.opType) || node.opType === "Reshape")) return at;
+      if (node === undefined || !(isPassing(node) || node.opType === "Reshape")) return at;
       at = node.inputs[0] ?? "";
     }
   }
 }
-
-/** Dropout hands its data on wherever a model is not trained. */
-const PASSING: ReadonlySet<string> = new Set(["Identity", "Cast", "Dropout"]);
