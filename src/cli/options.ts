@@ -5,6 +5,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { EXPERT_ORDERS } from "../adapters/adapter.ts";
 import { FACTOR_DTYPES } from "../adapters/low-rank/factor-dtype.ts";
+import { byteSize } from "../core/byte-size.ts";
 import { UsageError } from "../core/errors.ts";
 import { quote } from "../core/text.ts";
 import { DEVICES, ENGINES } from "../engine/device.ts";
@@ -74,26 +75,10 @@ function parseMapping(text: string, earlier: Readonly<Record<string, string>> = 
   return Object.assign(Object.create(null), earlier, { [module]: tensor });
 }
 
-const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
-  ["", 1],
-  ["b", 1],
-  ["kb", 1e3],
-  ["mb", 1e6],
-  ["gb", 1e9],
-  ["tb", 1e12],
-  ["kib", 2 ** 10],
-  ["mib", 2 ** 20],
-  ["gib", 2 ** 30],
-  ["tib", 2 ** 40],
-]);
-
 /** `5GB` is 5·10⁹ bytes, `5GiB` 5·2³⁰. */
 export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text);
-  const unit = SIZE_UNITS.get(match?.[2]?.toLowerCase() ?? "");
-  const bytes = Math.floor(Number(match?.[1]) * (unit ?? Number.NaN));
-  if (!Number.isSafeInteger(bytes) || bytes <= 0)
-    throw new InvalidArgumentError("expected a size such as 5GB or 512MiB");
+  const bytes = byteSize(text);
+  if (bytes === undefined) throw new InvalidArgumentError("expected a size such as 5GB or 512MiB");
   return bytes;
 }
 

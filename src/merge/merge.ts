@@ -2,6 +2,7 @@
  * `merge`: base + adapters → inference-ready weights, in three steps: plan (headers only), execute (streamed), publish.
  */
 
+import { byteSize } from "../core/byte-size.ts";
 import { MismatchError, UsageError } from "../core/errors.ts";
 import { assertPart, type Part } from "../core/part.ts";
 import type { PoolOptions } from "../engine/worker-pool.ts";
@@ -21,8 +22,8 @@ import { describeFailures, type VerifyReport, verifyTensors } from "./verify.ts"
 export interface MergeOptions extends InputOptions, PoolOptions {
   /** A folder, or one `.safetensors` file for a base that is one file; an `.onnx` file for a graph. */
   readonly out: string;
-  /** Bytes of tensor data in one weights file; default: the base's own files. */
-  readonly maxShardSize?: number | undefined;
+  /** Tensor data in one weights file, in bytes or as `5GB`; default: the base's own files. */
+  readonly maxShardSize?: number | string | undefined;
   /** Make only this part; `finish` joins the parts. */
   readonly part?: Part | undefined;
   /** Join what one run for each `part` has made into the output. */
@@ -75,8 +76,8 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
 function assertOptions({ part, finish, maxShardSize = 1 }: MergeOptions): void {
   if (part !== undefined && finish) throw new UsageError("part and finish exclude each other");
   if (part !== undefined) assertPart(part);
-  if (!Number.isSafeInteger(maxShardSize) || maxShardSize < 1)
-    throw new UsageError(`expected maxShardSize in whole bytes, got ${maxShardSize}`);
+  if (byteSize(String(maxShardSize)) === undefined)
+    throw new UsageError(`expected maxShardSize in bytes or as a size such as 5GB, got ${maxShardSize}`);
 }
 
 type Written = Pick<MergeReport, "verification"> & { readonly result: Omit<MergeResult, "seconds"> };

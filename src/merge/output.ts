@@ -31,6 +31,6 @@ export interface MergeOutput extends PlacedWork {
 export interface OutputOptions {
   readonly out: string;
   readonly overwrite?: boolean | undefined;
-  /** Bytes of tensor data in one weights file; default: the base's own files. */
-  readonly maxShardSize?: number | undefined;
+  /** Tensor data in one weights file, in bytes or as `5GB`; default: the base's own files. */
+  readonly maxShardSize?: number | string | undefined;
 }

@@ -3,6 +3,7 @@
  */
 
 import { basename } from "node:path";
+import { byteSize } from "../core/byte-size.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Model } from "../formats/model.ts";
 import { stageOutput } from "../formats/output.ts";
@@ -31,7 +32,7 @@ export function stageSafetensors(
   const layOutWith = (sha256: (path: string) => string) =>
     layOut(plan, {
       fileName: model.kind === "folder" ? undefined : kind === "file" ? basename(out) : "model.safetensors",
-      maxShardBytes: maxShardSize,
+      maxShardBytes: maxShardSize === undefined ? undefined : byteSize(String(maxShardSize)),
       metadata: new Map([[PROVENANCE_KEY, provenance(sha256)]]),
     });
   try {
