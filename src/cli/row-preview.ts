@@ -12,6 +12,7 @@ const KINDS: Record<DataSummary["kind"], string> = {
   text: "rows of text",
   completion: "rows of prompt and completion",
   messages: "conversations",
+  sharegpt: "conversations in ShareGPT's form",
   alpaca: "instructions in Alpaca's prompt",
   tokens: "rows of tokens",
   pieces: "pieces of the text",

@@ -8,8 +8,8 @@
 
 import { Template } from "@huggingface/jinja";
 import { FormatError } from "../../core/errors.ts";
-import type { JsonObject, JsonValue } from "../../core/json.ts";
 import { quote } from "../../core/text.ts";
+import type { Messages } from "./row-messages.ts";
 import { toPlain } from "./tokenizer/component.ts";
 import type { TemplateSource } from "./tokenizer/open-tokenizer.ts";
 
@@ -48,15 +48,22 @@ export class ChatTemplate {
   /**
    * The whole conversation as one text.
    *
-   * @param tools as rows carry them beside the messages
    * @throws {FormatError} INVALID_TEMPLATE when the template fails, refuses the messages, or renders earlier messages
    *   otherwise once later ones follow
    */
-  render(messages: readonly JsonObject[], tools: JsonValue | undefined): Conversation {
-    const render = this.#renderer(messages, tools);
+  render(row: Messages): Conversation {
+    const { messages, scoredFrom } = row;
+    const render = this.#renderer(row);
     const text = render("plain", messages.length);
-    if (this.#marked !== undefined) return { text, turns: this.#markedTurns(text, render("marked", messages.length)) };
-    const turns = assistantTurns(messages).map((index) => {
+    if (this.#marked !== undefined) {
+      const turns = this.#markedTurns(text, render("marked", messages.length));
+      if (scoredFrom === 0) return { text, turns };
+      const prompt = render("plain", scoredFrom);
+      if (!text.startsWith(prompt))
+        throw this.#rewrites(scoredFrom - 1, "is rendered otherwise once later messages follow");
+      return { text, turns: turns.filter(({ start }) => start >= prompt.length) };
+    }
+    const turns = assistantTurns(row).map((index) => {
       const turn = this.#lastTurn(render, index);
       if (!text.startsWith(turn.text)) throw this.#rewrites(index, "is rendered otherwise once later messages follow");
       return { start: turn.start, end: turn.text.length };
@@ -68,16 +75,16 @@ export class ChatTemplate {
    * A text for each turn of the assistant, that turn the last and the only one that counts: as the model will meet them, whatever
    * the template makes of earlier turns.
    */
-  renderApart(messages: readonly JsonObject[], tools: JsonValue | undefined): Conversation[] {
-    const render = this.#renderer(messages, tools);
-    return assistantTurns(messages).map((index) => {
+  renderApart(row: Messages): Conversation[] {
+    const render = this.#renderer(row);
+    return assistantTurns(row).map((index) => {
       const { text, start } = this.#lastTurn(render, index);
       const marked = this.#marked && this.#markedTurns(text, render("marked", index + 1)).at(-1);
       return { text, turns: [marked ?? { start, end: text.length }] };
     });
   }
 
-  #renderer(messages: readonly JsonObject[], tools: JsonValue | undefined): Renderer {
+  #renderer({ messages, tools }: Messages): Renderer {
     const plain = messages.map(toPlain);
     const variables = {
       ...Object.fromEntries(this.#specialTokens),
@@ -138,8 +145,11 @@ export class ChatTemplate {
 /** Text of the first `count` messages, with the prompt for an answer or without. */
 type Renderer = (which: "plain" | "marked", count: number, prompt?: boolean) => string;
 
-function assistantTurns(messages: readonly JsonObject[]): number[] {
-  return messages.flatMap((message, index) => (message.get("role") === "assistant" ? [index] : []));
+/** Those to be learned. */
+function assistantTurns({ messages, scoredFrom }: Messages): number[] {
+  return messages.flatMap((message, index) =>
+    index >= scoredFrom && message.get("role") === "assistant" ? [index] : [],
+  );
 }
 
 /**

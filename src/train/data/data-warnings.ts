@@ -44,7 +44,7 @@ export function dataWarnings({ kind, collector, opened, request }: WarningInputs
     const { size } = opened.tokenizer;
     warnings.push(`the tokenizer has ${size} tokens, the model ${vocabulary} embeddings: is it the model's own?`);
   }
-  if (kind === "messages" && /\bstrftime_now\b/.test(opened?.template?.text ?? "")) {
+  if ((kind === "messages" || kind === "sharegpt") && /\bstrftime_now\b/.test(opened?.template?.text ?? "")) {
     warnings.push("the chat template writes today's date into the rows: another day gives other tokens");
   }
   return warnings;

@@ -9,6 +9,7 @@ import { FormatError } from "../../core/errors.ts";
 import { NOT_SCORED, type Sequence } from "./batch.ts";
 import { ChatTemplate, type Conversation } from "./chat-template.ts";
 import type { Row } from "./row.ts";
+import type { Messages } from "./row-messages.ts";
 import type { OpenedTokenizer } from "./tokenizer/open-tokenizer.ts";
 
 /** What is to be said of a row besides its tokens. */
@@ -48,7 +49,7 @@ export class RowEncoder {
 
   /** @throws {FormatError} INVALID_ROW, INVALID_TEMPLATE or INVALID_CONFIG */
   encode(row: TextRow): EncodedRow[] {
-    if (row.kind === "messages") return this.#conversations(row).map((one) => this.#encodeConversation(one));
+    if ("messages" in row) return this.#conversations(row).map((one) => this.#encodeConversation(one));
     const remarks = new Set<Remark>();
     if (row.kind === "text") return [{ sequence: scoreFrom(0, this.#closed(row.text, remarks)), remarks }];
     const prompt = this.#begun(row.prompt, remarks);
@@ -77,7 +78,7 @@ export class RowEncoder {
     return ids;
   }
 
-  #conversations({ messages, tools }: Extract<Row, { readonly kind: "messages" }>): Conversation[] {
+  #conversations(row: Messages): Conversation[] {
     const { template, specialTokens } = this.#opened;
     if (template === undefined) {
       throw new FormatError("INVALID_ROW", "messages need a chat template, and the base has none", {
@@ -85,8 +86,7 @@ export class RowEncoder {
       });
     }
     this.#template ??= new ChatTemplate(template, specialTokens);
-    if (this.#splitTurns) return this.#template.renderApart(messages, tools);
-    return [this.#template.render(messages, tools)];
+    return this.#splitTurns ? this.#template.renderApart(row) : [this.#template.render(row)];
   }
 
   #encodeConversation({ text, turns }: Conversation): EncodedRow {

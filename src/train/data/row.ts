@@ -1,22 +1,24 @@
 /**
- * One row of a data file, by its keys: text, prompt and completion, messages, Alpaca's instruction, or tokens.
+ * One row of a data file, by its keys: text, prompt and completion, messages, ShareGPT's conversations, Alpaca's
+ * instruction, or tokens.
  *
  * A row says what it is by its keys alone. Keys beside them (`id`, `source`) are carried by many sets and mean nothing here.
  */
 
-import { FormatError } from "../../core/errors.ts";
 import { describeJson, type JsonObject, type JsonValue } from "../../core/json.ts";
 import { quote, summarise } from "../../core/text.ts";
 import { NOT_SCORED } from "./batch.ts";
+import { type Messages, readMessages } from "./row-messages.ts";
+import { invalid, numbersOf, textOf } from "./row-values.ts";
 
-export const ROW_KINDS = ["text", "completion", "messages", "alpaca", "tokens"] as const;
+export const ROW_KINDS = ["text", "completion", "messages", "sharegpt", "alpaca", "tokens"] as const;
 
 export type RowKind = (typeof ROW_KINDS)[number];
 
 export type Row =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "completion" | "alpaca"; readonly prompt: string; readonly completion: string }
-  | { readonly kind: "messages"; readonly messages: readonly JsonObject[]; readonly tools: JsonValue | undefined }
+  | ({ readonly kind: "messages" | "sharegpt" } & Messages)
   | { readonly kind: "tokens"; readonly ids: readonly number[]; readonly labels: readonly number[] };
 
 /** The keys that a kind must have; one of them is enough to tell what a row wants to be. */
@@ -24,12 +26,13 @@ const KEYS: Record<RowKind, readonly string[]> = {
   text: ["text"],
   completion: ["prompt", "completion"],
   messages: ["messages"],
+  sharegpt: ["conversations"],
   alpaca: ["instruction", "output"],
   tokens: ["input_ids"],
 };
 
 const EXPECTED =
-  'expected {"text"}, {"prompt", "completion"}, {"messages"}, {"instruction", "input", "output"} or {"input_ids", "labels"}';
+  'expected {"text"}, {"prompt", "completion"}, {"messages"}, {"conversations"}, {"instruction", "input", "output"} or {"input_ids", "labels"}';
 
 /**
  * @param vocabulary number of tokens that the model knows
@@ -49,8 +52,9 @@ export function readRow(value: JsonValue, vocabulary: number): Row {
 
 const READERS: Record<RowKind, (row: JsonObject, vocabulary: number) => Row> = {
   text: (row) => ({ kind: "text", text: textOf(row, "text") }),
-  completion: (row) => ({ kind: "completion", prompt: textOf(row, "prompt"), completion: textOf(row, "completion") }),
-  messages: readMessages,
+  completion: readCompletion,
+  messages: (row) => ({ kind: "messages", ...readMessages(row, ["messages"]) }),
+  sharegpt: (row) => ({ kind: "sharegpt", ...readMessages(row, ["conversations"]) }),
   alpaca: (row) => {
     const input = row.has("input") ? textOf(row, "input") : "";
     return {
@@ -61,6 +65,12 @@ const READERS: Record<RowKind, (row: JsonObject, vocabulary: number) => Row> = {
   },
   tokens: readTokens,
 };
+
+/** Texts, or a conversation in two lists of messages. */
+function readCompletion(row: JsonObject): Row {
+  if (Array.isArray(row.get("prompt"))) return { kind: "messages", ...readMessages(row, ["prompt", "completion"]) };
+  return { kind: "completion", prompt: textOf(row, "prompt"), completion: textOf(row, "completion") };
+}
 
 /** Stanford Alpaca's prompt (github.com/tatsu-lab/stanford_alpaca), ended as alpaca-lora and torchtune do. */
 function alpacaPrompt(instruction: string, input: string): string {
@@ -74,23 +84,6 @@ function alpacaPrompt(instruction: string, input: string): string {
   ];
   // The data's outputs start without a space; a line's end keeps their first token what it is on its own.
   return `${parts.join("\n\n")}\n`;
-}
-
-function readMessages(row: JsonObject): Row {
-  const list = row.get("messages");
-  if (!Array.isArray(list) || list.length === 0) throw invalid('"messages": expected a list of {"role", "content"}');
-  const messages = (list as readonly JsonValue[]).map((message, index) => {
-    const place = `messages[${index}]`;
-    if (!(message instanceof Map)) throw invalid(`${place}: expected {"role", "content"}`);
-    textOf(message, "role", place);
-    // Calls of tools may stand in place of words.
-    if (!message.has("tool_calls") || typeof message.get("content") === "string") textOf(message, "content", place);
-    return message as JsonObject;
-  });
-  if (!messages.some((message) => message.get("role") === "assistant")) {
-    throw invalid('"messages": no message has the role "assistant", so there is nothing to learn');
-  }
-  return { kind: "messages", messages, tools: row.get("tools") };
 }
 
 function readTokens(row: JsonObject, vocabulary: number): Row {
@@ -107,29 +100,4 @@ function readTokens(row: JsonObject, vocabulary: number): Row {
       throw invalid(`${quote(key)}: expected ${ids.length} values as in "input_ids", got ${list.length}`);
   }
   return { kind: "tokens", ids, labels };
-}
-
-function numbersOf(
-  row: JsonObject,
-  key: string,
-  expected: string,
-  accepts: (value: number) => boolean,
-): readonly number[] {
-  const list = row.get(key);
-  if (!Array.isArray(list)) throw invalid(`${quote(key)}: expected a list of ${expected}`);
-  const values = list as readonly JsonValue[];
-  const wrong = values.findIndex((value) => !Number.isSafeInteger(value) || !accepts(Number(value)));
-  if (wrong < 0) return values as readonly number[];
-  throw invalid(`${quote(key)}: expected ${expected}, got ${describeJson(values[wrong])} at place ${wrong}`);
-}
-
-function textOf(row: JsonObject, key: string, place?: string): string {
-  const value = row.get(key);
-  if (typeof value === "string") return value;
-  const where = place === undefined ? quote(key) : `${place}: ${quote(key)}`;
-  throw invalid(`${where}: expected a text, got ${describeJson(value)}`);
-}
-
-function invalid(problem: string): FormatError {
-  return new FormatError("INVALID_ROW", problem);
 }

@@ -45,11 +45,12 @@ function openTokenizer({ tokenizer: kind, special }: Pick<Case, "tokenizer" | "s
   return { file, tokenizer, bos: idOf("bos_token"), eos: idOf("eos_token"), specialTokens, template: undefined };
 }
 
-type Conversation = Pick<Case, "tokenizer" | "special" | "messages">;
+type Conversation = Pick<Case, "tokenizer" | "special" | "messages"> & { readonly scoredFrom?: number };
 
 function encodeAll(source: string, one: Conversation, splitTurns: boolean): EncodedRow[] {
   const opened = { ...openTokenizer(one), template: { text: source, file: "t.jinja" } };
-  const row = { kind: "messages", messages: messagesOf(one.messages), tools: undefined } as const;
+  const { scoredFrom = 0 } = one;
+  const row = { kind: "messages", messages: messagesOf(one.messages), tools: undefined, scoredFrom } as const;
   return new RowEncoder(opened, splitTurns).encode(row);
 }
 
@@ -123,6 +124,27 @@ describe("a chat template", () => {
     expect(rows[1]?.sequence.tokens).toEqual(encode(source, { ...qwen, messages }).sequence.tokens);
   });
 
+  test("leaves turns of a prompt unscored, with marks and without", () => {
+    const source = readTemplate("chatml");
+    const messages = say("a", "b", "c", "d");
+    const whole = encode(source, { ...qwen, messages });
+    const [, last] = encodeAll(source, { ...qwen, messages }, true);
+    for (const scoredFrom of [2, 3]) {
+      for (const template of [source, withoutMarks(source)]) {
+        const encoded = encode(template, { ...qwen, messages, scoredFrom });
+        expect(encoded.sequence.tokens).toEqual(whole.sequence.tokens);
+        expect(maskOf(encoded)).toBe(last && maskOf(last));
+        expect(encodeAll(template, { ...qwen, messages, scoredFrom }, true)).toEqual([last]);
+      }
+    }
+  });
+
+  test("may rewrite earlier turns of a prompt, of which none is scored", () => {
+    const encoded = encode(readTemplate("rewriting"), { ...qwen, messages: say("a", "b", "c", "d"), scoredFrom: 3 });
+    const scored = [...encoded.sequence.labels].filter((label) => label >= 0);
+    expect(openTokenizer(qwen).tokenizer.decode(scored)).toBe("<think>\n\n</think>\n\nd<|im_end|>");
+  });
+
   test("that refuses the messages is quoted", async () => {
     const messages = [...say("a", "b"), { role: "assistant", content: "c" }];
     const error = await errorOf(() => encode(readTemplate("inst"), { ...qwen, messages }));
@@ -158,7 +180,9 @@ describe("a chat template", () => {
     const template = new ChatTemplate({ text: source, file: "t" }, new Map([["eos_token", "E"]]));
     const messages = [...say("a"), { role: "assistant", content: null, tool_calls: [{ name: "f" }] }];
     const tools = parseJson(Buffer.from('[{"name":"g","__proto__":{"polluted":1}}]'), { file: "" });
-    expect(template.render(messagesOf(messages), tools).text).toBe("falseEguseraassistantf");
+    expect(template.render({ messages: messagesOf(messages), tools, scoredFrom: 0 }).text).toBe(
+      "falseEguseraassistantf",
+    );
     expect(Object.keys(Object.prototype)).toEqual([]);
   });
 });

@@ -22,7 +22,37 @@ describe("a row", () => {
         { role: "assistant", content: "b" },
       ],
     });
-    expect(conversation).toMatchObject({ kind: "messages", tools: undefined });
+    expect(conversation).toMatchObject({ kind: "messages", tools: undefined, scoredFrom: 0 });
+  });
+
+  const say = (role: string, content: string) => ({ role, content });
+  const asMaps = (messages: readonly object[]) => messages.map((message) => new Map(Object.entries(message)));
+
+  test("of a prompt and a completion in messages is a conversation of which the completion is scored", () => {
+    const prompt = [say("user", "a"), say("assistant", "b"), say("user", "c")];
+    const completion = [say("assistant", "d"), say("tool", "e"), say("assistant", "f")];
+    expect(rowOf({ prompt, completion, tools: [] })).toEqual({
+      kind: "messages",
+      messages: asMaps([...prompt, ...completion]),
+      tools: [],
+      scoredFrom: 3,
+    });
+  });
+
+  test("of ShareGPT's conversations has the roles of chat templates", () => {
+    const conversations = [
+      { from: "human", value: "a" },
+      { from: "gpt", value: "b", weight: 1 },
+      { from: "observation", value: "c" },
+      say("assistant", "d"),
+    ];
+    const messages = asMaps([say("user", "a"), say("assistant", "b"), say("tool", "c"), say("assistant", "d")]);
+    expect(rowOf({ conversations, id: 3 })).toEqual({ kind: "sharegpt", messages, tools: undefined, scoredFrom: 0 });
+    expect(rowOf({ conversations, system: "" })).toMatchObject({ messages });
+    const [system] = asMaps([say("system", "Be brief.")]);
+    expect(rowOf({ conversations, system: "Be brief." })).toMatchObject({ messages: [system, ...messages] });
+    const inList = [{ from: "system", value: "Be brief." }, ...conversations];
+    expect(rowOf({ conversations: inList })).toMatchObject({ messages: [system, ...messages] });
   });
 
   test("of instruction, input and output becomes Alpaca's prompt", () => {
@@ -57,7 +87,44 @@ describe("a row", () => {
       /messages\[0\]: "role": expected a text, got nothing/,
     ],
     ["a message without content", { messages: [{ role: "user" }] }, /messages\[0\]: "content"/],
-    ["nobody who answers", { messages: [{ role: "user", content: "a" }] }, /no message has the role "assistant"/],
+    ["nobody who answers", { messages: [{ role: "user", content: "a" }] }, /"messages": no message is the assistant's/],
+    [
+      "an answer in the prompt only",
+      { prompt: [{ role: "assistant", content: "a" }], completion: [{ role: "user", content: "b" }] },
+      /"completion": no message is the assistant's/,
+    ],
+    [
+      "messages and a text",
+      { prompt: [{ role: "user", content: "a" }], completion: "b" },
+      /"completion": expected a list of \{"role", "content"\}, got "b"/,
+    ],
+    [
+      "a text and messages",
+      { prompt: "a", completion: [{ role: "assistant", content: "b" }] },
+      /"completion": expected a text, got a list of 1/,
+    ],
+    ["an empty prompt of messages", { prompt: [], completion: [] }, /"prompt": expected a list/],
+    [
+      "a speaker that is not known",
+      { conversations: [{ from: "narrator", value: "a" }] },
+      /conversations\[0\]: "from": expected "system", "human".*, got "narrator"/,
+    ],
+    [
+      "a speaker without words",
+      { conversations: [{ from: "gpt" }] },
+      /conversations\[0\]: "value": expected a text, got nothing/,
+    ],
+    [
+      "two system messages",
+      {
+        conversations: [
+          { from: "system", value: "a" },
+          { from: "gpt", value: "b" },
+        ],
+        system: "c",
+      },
+      /"system": the conversation begins with a system message too/,
+    ],
     ["ids beyond the vocabulary", { input_ids: [1, 100] }, /token ids from 0 to 99, got 100 at place 1/],
     ["ids below 0", { input_ids: [-1] }, /got -1 at place 0/],
     ["ids that are no numbers", { input_ids: ["1"] }, /got "1" at place 0/],
