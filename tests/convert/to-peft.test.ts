@@ -1,4 +1,4 @@
-/** Every adapter under fixtures that PEFT's LoRA or LoHa can express, as a PEFT folder: it merges to what the original must give. */
+/** Every adapter under fixtures that PEFT's LoRA, LoHa or LoKr can express, as a PEFT folder: it merges to what the original must give. */
 
 import { join } from "node:path";
 import { convert } from "lora-tool";
@@ -8,12 +8,12 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 import { casesOf, expectSameMerge } from "./cases.ts";
 
 /** Deltas that are no product of two matrices, and token rows alone. */
-const OTHER_KINDS = /ia3|lokr|vera/;
+const OTHER_KINDS = /ia3|vera/;
 
 /** One of each kind of module, of settings and of whole tensors; the rest differ in their bases only. */
 const KINDS = new RegExp(
   "adalora$|infix|bias-|conv|embedding-|experts$|lora-bias$|v4-rslora|expert-major|multihead|pissa$|olora|patterns|dora|" +
-    "rslora|modules-to-save$|trainable-tokens|tied-ensure|resized-vocab-lora|llama-lora$|adapter-f16|loha|ia3|lokr$|vera",
+    "rslora|modules-to-save$|trainable-tokens|tied-ensure|resized-vocab-lora|llama-lora$|adapter-f16|loha|lokr|ia3|vera",
 );
 
 const cases = casesOf("peft").filter(({ name }) => KINDS.test(name));

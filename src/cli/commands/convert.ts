@@ -86,7 +86,9 @@ function adapterRows(report: AdapterConversion): string[][] {
   const rows = [
     ["adapter", `${escapeText(report.input)}: ${escapeText(report.method)}`],
     ["layout", `${report.from} → ${report.to}`],
-    ["modules", `${formatCount(modules.length)}, rank ${ranks.join(", ")}, scale ${formatScale(rangeOf(scales))}`],
+    ...(modules.length > 0
+      ? [["modules", `${formatCount(modules.length)}, rank ${ranks.join(", ")}, scale ${formatScale(rangeOf(scales))}`]]
+      : []),
     ...notes.map((note) => ["note", note]),
   ];
   if (result !== undefined) {

@@ -8,7 +8,7 @@ import { MAX_CONFIG_BYTES } from "../../../core/limits.ts";
 import { readSmallFile } from "../../../formats/byte-source.ts";
 import type { Adapter } from "../../adapter.ts";
 
-/** What follows from the modules, and what the new factors no longer are. */
+/** What follows from the modules, what the new factors no longer are, and what names tensors that only training used. */
 const REPLACED: ReadonlySet<string> = new Set([
   "peft_type",
   "peft_version",
@@ -21,6 +21,7 @@ const REPLACED: ReadonlySet<string> = new Set([
   "lora_bias",
   "init_lora_weights",
   "use_bdlora",
+  "velora_config",
 ]);
 
 /** None for other layouts and for other types of PEFT, whose settings mean something else. */

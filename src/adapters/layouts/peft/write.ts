@@ -17,12 +17,14 @@ import type { LayoutWriter } from "../layout-writer.ts";
 import { modulesOfOneModel } from "../pipeline-part.ts";
 import { splitTiedEnds } from "../tied-ends.ts";
 import { carriedSettings } from "./carried-settings.ts";
+import { assertStackedByPeft } from "./single-experts.ts";
 import { REGISTRATION_ORDER } from "./target-parameters.ts";
 import { assertUniform } from "./uniform.ts";
-import { isLoha, writeLoha } from "./written-loha.ts";
+import { isLoha, isLokr, writeLoha, writeLokr } from "./written-lycoris.ts";
 import { wrapperOf, writePeftModule } from "./written-module.ts";
 import { parameterTensors } from "./written-parameters.ts";
 import { loraSettings } from "./written-settings.ts";
+import { isTokensOnly, writeTokens } from "./written-tokens.ts";
 
 export const PEFT_WEIGHTS_NAME = "adapter_model.safetensors";
 export const PEFT_SETTINGS_NAME = "adapter_config.json";
@@ -69,21 +71,18 @@ function peftFolder(tensors: readonly OutputTensor[], settings: JsonObject): Ada
 export const peftWriter: LayoutWriter = (adapter, context) => {
   const split = splitTiedEnds(adapter, context);
   const modules = modulesOfOneModel({ ...adapter, modules: split.modules }, "a PEFT folder");
-  if (isLoha(modules)) {
-    const { tensors, settings } = writeLoha(modules, adapter.baseModel);
-    return { ...peftFolder(tensors, settings), notes: [] };
-  }
+  const other = isLoha(modules)
+    ? writeLoha(modules, adapter.baseModel)
+    : isLokr(modules)
+      ? writeLokr(modules, adapter.baseModel)
+      : isTokensOnly(adapter)
+        ? writeTokens(adapter.tokenRows, adapter.baseModel)
+        : undefined;
+  if (other !== undefined) return { ...peftFolder(other.tensors, other.settings), notes: [] };
+  if (adapter.layout !== "peft") assertStackedByPeft(modules, context.baseConfig);
   const planned = planPeft({ ...adapter, modules }, { settings: carriedSettings(adapter) });
-  return { ...planned, notes: [...split.notes, ...expertNotes(adapter)] };
+  return { ...planned, notes: split.notes };
 };
-
-/** `transformers_weight_conversion.py` of PEFT 0.21.2: by the names that transformers gives the weights of these models. */
-function expertNotes({ layout, modules }: Adapter): string[] {
-  if (layout === "peft" || !modules.some(({ name }) => /\.experts\.\d+\.\w+$/.test(name))) return [];
-  return [
-    "factors of single experts: PEFT stacks them for models that transformers converts as Mixtral and Qwen MoE only",
-  ];
-}
 
 /** Fills a stage with a PEFT folder, which is left to the caller to publish. */
 export function writePeft(

@@ -1,0 +1,40 @@
+/**
+ * Rows of embeddings and nothing else, as PEFT saves them: type TRAINABLE_TOKENS, `<embedding>.trainable_tokens_delta` (PEFT
+ * 0.21.2 `trainable_tokens/config.py`). Its LoRA needs a target to load.
+ */
+
+import { UnsupportedError } from "../../../core/errors.ts";
+import type { JsonObject, JsonValue } from "../../../core/json.ts";
+import { compareCodePoints } from "../../../core/text.ts";
+import type { Adapter, TokenRows } from "../../adapter.ts";
+import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+
+/** Whether the adapter is rows alone. */
+export function isTokensOnly({ modules, overrides, tokenRows }: Adapter): boolean {
+  return modules.length === 0 && overrides.length === 0 && tokenRows.length > 0;
+}
+
+/** @throws {UnsupportedError} UNSUPPORTED_ADAPTER where embeddings have rows of different tokens: PEFT has one list for all */
+export function writeTokens(
+  rows: readonly TokenRows[],
+  baseModel: string | undefined,
+): { readonly tensors: readonly OutputTensor[]; readonly settings: JsonObject } {
+  const indices = rows[0]?.indices ?? [];
+  const other = rows.find((entry) => entry.indices.join() !== indices.join());
+  if (other !== undefined) {
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", "PEFT has one list of trainable tokens for all embeddings", {
+      subject: other.name,
+    });
+  }
+  const settings = new Map<string, JsonValue>([
+    ["peft_type", "TRAINABLE_TOKENS"],
+    ["task_type", null],
+    ["base_model_name_or_path", baseModel ?? null],
+    ["inference_mode", true],
+    ["init_weights", true],
+    ["target_modules", rows.map(({ name }) => name).sort(compareCodePoints)],
+    ["token_indices", indices],
+  ]);
+  const tensors = rows.map((entry) => copyOf(entry.rows, `base_model.model.${entry.name}.trainable_tokens_delta`));
+  return { tensors, settings };
+}
