@@ -12,6 +12,10 @@ import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
 export const CONVENTIONS = ["lora", "rslora"] as const;
 export type Convention = (typeof CONVENTIONS)[number];
 
+export const CONVENTION_NAMES: Readonly<Record<Convention, string>> = { lora: "LoRA", rslora: "rsLoRA" };
+/** Scales, as people write them. */
+export const SCALE_FORMULAS: Readonly<Record<Convention, string>> = { lora: "alpha / rank", rslora: "alpha / √rank" };
+
 /** Naming schemes on disk, in the order in which a file is tried: the most particular first. */
 export const LAYOUTS = ["gguf", "onnx-adapter", "mlx", "kohya", "diffusers", "peft"] as const;
 export type Layout = (typeof LAYOUTS)[number];

@@ -22,6 +22,16 @@ export function quote(name: string): string {
   return `"${escapeText(cut.replace(/["\\]/g, "\\$&"))}"`;
 }
 
+/** `c` of `a.b.c`: what a module or parameter is, wherever it stands. */
+export function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf(".") + 1);
+}
+
+/** `a.b` of `a.b.c`; empty for a path of one part. */
+export function parentPath(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf(".")));
+}
+
 /** Whether no surrogate stands alone, so that the text has a UTF-8 form. */
 export function isWellFormed(text: string): boolean {
   // Under the flag `u` a pair is one code point, so only halves match.

@@ -15,7 +15,7 @@ import type { Value } from "./call.ts";
 import type { ReversePass } from "./reverse-pass.ts";
 
 /** Label of a position that is not scored, as in PyTorch and transformers. */
-export const IGNORED_LABEL = -100;
+export const NOT_SCORED = -100;
 
 export interface CrossEntropyOptions {
   /** [..., width] */
@@ -41,7 +41,7 @@ export function crossEntropy(g: GraphBuilder, options: CrossEntropyOptions): Cro
   const width = hidden.shape.at(-1) ?? 0;
   const rows = g.reshape(hidden, [-1, width]);
   const flat = g.reshape(labels, [-1, 1]);
-  const scored = g.not(g.equal(flat, g.integers([IGNORED_LABEL])));
+  const scored = g.not(g.equal(flat, g.integers([NOT_SCORED])));
   const [count = 0] = rows.shape;
   const losses: Value[] = [];
   const gradients: Value[] = [];

@@ -5,7 +5,7 @@
  */
 
 import { FormatError, UnsupportedError } from "../core/errors.ts";
-import type { JsonObject, JsonValue } from "../core/json.ts";
+import { describeJson, type JsonObject, type JsonValue } from "../core/json.ts";
 import { quote } from "../core/text.ts";
 
 export class ConfigReader {
@@ -86,7 +86,7 @@ export class ConfigReader {
     if (!isList(value) || value.length !== length) throw this.invalid(key, `expected a list of ${length} texts`);
     return value.map((one) => {
       const text = allowed.find((name) => name === one);
-      if (text === undefined) throw this.unsupported(key, `expected ${allowed.join(" or ")}, got ${show(one)}`);
+      if (text === undefined) throw this.unsupported(key, `expected ${allowed.join(" or ")}, got ${describeJson(one)}`);
       return text;
     });
   }
@@ -109,7 +109,7 @@ export class ConfigReader {
 
   /** The value is nothing that the key may hold. */
   invalid(key: string, expected: string): FormatError {
-    return new FormatError("INVALID_CONFIG", `${expected}, got ${show(this.#get(key))}`, this.#at(key));
+    return new FormatError("INVALID_CONFIG", `${expected}, got ${describeJson(this.#get(key))}`, this.#at(key));
   }
 
   /** The value is fine, and there is no model for it here. */
@@ -128,11 +128,4 @@ export class ConfigReader {
 
 function isList(value: JsonValue | undefined): value is readonly JsonValue[] {
   return Array.isArray(value);
-}
-
-function show(value: JsonValue | undefined): string {
-  if (value === undefined) return "nothing";
-  if (typeof value === "string") return quote(value);
-  if (isList(value)) return `a list of ${value.length}`;
-  return value instanceof Map ? "an object" : String(value);
 }

@@ -3,6 +3,7 @@
  * Headers and data only; the base's weights are not read.
  */
 
+import { CONVENTION_NAMES } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
 import { type InitialAdapter, openInitialAdapter } from "./adapter/initial-adapter.ts";
@@ -126,7 +127,7 @@ function describePlan(options: TrainOptions, plan: Omit<TrainPlan, "report">): T
     data: data.summary,
     evalData: evalData?.summary,
     convention,
-    method: `${convention === "rslora" ? "rsLoRA" : "LoRA"}${dora ? " (DoRA)" : ""}`,
+    method: `${CONVENTION_NAMES[convention]}${dora ? " (DoRA)" : ""}`,
     modules: reports,
     savedWeights: saved.map(({ parameter }) => parameter),
     trainable: reports.reduce((sum, { parameters }) => sum + parameters, 0) + elementsOf(saved.map(({ name }) => name)),

@@ -3,35 +3,24 @@
  * a flag wins over it, it wins over a default.
  */
 
-import type { Convention } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
 import type { InitialSettings } from "./adapter/initial-settings.ts";
 import type { InitialisationName } from "./adapter/initialisations.ts";
-import type { OptimizerName } from "./optimise/optimizer.ts";
+import type { TargetSettings } from "./adapter/select-modules.ts";
+import type { StepRule } from "./optimise/optimizer.ts";
 import { followsEvaluations, type Scheduler } from "./optimise/schedule.ts";
 import type { SchedulerArguments } from "./optimise/schedule-arguments.ts";
 import type { TrainOptions } from "./options.ts";
 
-export interface AdapterSettings {
-  readonly convention: Convention;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly rankPattern: ReadonlyMap<string, number>;
-  readonly alphaPattern: ReadonlyMap<string, number>;
-  readonly targetModules: string | readonly string[];
-  readonly layers: readonly number[] | undefined;
-  readonly modulesToSave: readonly string[];
+export interface AdapterSettings extends TargetSettings {
   readonly dora: boolean;
   readonly dropout: number;
   readonly init: InitialisationName;
 }
 
-export interface OptimiserSettings {
-  readonly optimizer: OptimizerName;
+export interface OptimiserSettings extends StepRule {
   readonly learningRate: number;
   readonly weightDecay: number;
-  readonly betas: readonly [number, number];
-  readonly eps: number;
   readonly loraPlusRatio: number;
   readonly scheduler: Scheduler;
   readonly schedulerArguments: SchedulerArguments;

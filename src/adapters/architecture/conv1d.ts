@@ -6,6 +6,7 @@
  * `fan_in_fan_out` of an adapter is whatever its author wrote, so the architecture decides.
  */
 
+import { lastPart } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 
 /** Last part of the module names; no other layer of transformers is a Conv1D. */
@@ -38,7 +39,7 @@ export function conv1dFacts(types: ReadonlySet<string>, tensors: ReadonlyMap<str
   // A model type that is not listed has no Conv1D, unless it is somebody's own code and the shapes say so.
   const orientation = shown === "unknown" && types.size > 0 ? "linear" : shown;
   return {
-    orientationOf: (module) => (CONV1D_NAMES.has(module.slice(module.lastIndexOf(".") + 1)) ? orientation : "linear"),
+    orientationOf: (module) => (CONV1D_NAMES.has(lastPart(module)) ? orientation : "linear"),
   };
 }
 

@@ -3,6 +3,7 @@
  */
 
 import { type Command, Option } from "commander";
+import { SCALE_FORMULAS } from "../../adapters/adapter.ts";
 import { escapeText } from "../../core/text.ts";
 import type { RescaleOptions } from "../../rescale/options.ts";
 import type { RescaledModule, RescaleReport } from "../../rescale/report.ts";
@@ -67,7 +68,12 @@ function describeRescale(io: Io, report: RescaleReport): string {
   const exact = modules.filter((module) => module.exact).length;
   const rows = [
     ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
-    ["scale", report.from === report.to ? FORMULAS[report.to] : `${FORMULAS[report.from]} → ${FORMULAS[report.to]}`],
+    [
+      "scale",
+      report.from === report.to
+        ? SCALE_FORMULAS[report.to]
+        : `${SCALE_FORMULAS[report.from]} → ${SCALE_FORMULAS[report.to]}`,
+    ],
     [
       "exact",
       `${formatCount(exact)} of ${formatCount(modules.length)} modules${exact < modules.length ? INEXACT[report.weights] : ""}`,
@@ -91,8 +97,6 @@ function describeRescale(io: Io, report: RescaleReport): string {
   const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
   return `${moduleTable(modules)}\n${facts}`;
 }
-
-const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
 
 const INEXACT = {
   same: "; of the others the scale is 1 ulp off, no alpha gives it exactly",

@@ -3,7 +3,7 @@
  */
 
 import { type Command, Option } from "commander";
-import { CONVENTIONS } from "../../adapters/adapter.ts";
+import { CONVENTIONS, SCALE_FORMULAS } from "../../adapters/adapter.ts";
 import { escapeText } from "../../core/text.ts";
 import type { DeviceInfo } from "../../engine/device.ts";
 import type { TrainOptions } from "../../train/options.ts";
@@ -71,7 +71,7 @@ function describeTraining(io: Io, report: TrainReport): string {
     ["base", escapeText(report.base)],
     ...dataFacts("data", report.data),
     ...(report.evalData === undefined ? [] : dataFacts("eval on", report.evalData)),
-    ["adapter", `${report.method}, scale = ${FORMULAS[report.convention]}`],
+    ["adapter", `${report.method}, scale = ${SCALE_FORMULAS[report.convention]}`],
     [
       "trained",
       `${formatCount(report.trainable)} parameters, ${formatShare(report.trainable, report.baseElements)} of the base's ${formatCount(report.baseElements)}`,
@@ -92,8 +92,6 @@ function memoryRows({ memory }: TrainReport): string[][] {
     ["memory", `about ${total}: ${parts[0]} for the base, ${parts[1]} for what is trained, ${parts[2]} in a step`],
   ];
 }
-
-const FORMULAS = { lora: "alpha / rank", rslora: "alpha / √rank" } as const;
 
 function resultRows(report: TrainReport, result: TrainResult): string[][] {
   const { evalLoss, best, tokensPerSecond: rate } = result;

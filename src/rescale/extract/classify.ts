@@ -8,6 +8,7 @@ import type { Architecture } from "../../adapters/architecture/architecture.ts";
 import { applyRenames } from "../../adapters/architecture/renames.ts";
 import { runsOnInputsFirst } from "../../adapters/resolve/expert-names.ts";
 import { elementCount, type Shape } from "../../core/shape.ts";
+import { lastPart } from "../../core/text.ts";
 
 /** A difference that becomes factors. */
 export interface FactoredTensor extends Pick<AdapterModule, "name" | "parameter" | "kind" | "expertLayout"> {
@@ -38,7 +39,7 @@ export function classify(tensor: string, shape: Shape, architecture: Architectur
   const whole = { name, experts: 1, rows: first, columns };
   if (shape.length === 2) {
     const isHead = tensor === architecture.ends.output;
-    const isEmbedding = tensor === architecture.ends.input || EMBEDDING.test(name.slice(name.lastIndexOf(".") + 1));
+    const isEmbedding = tensor === architecture.ends.input || EMBEDDING.test(lastPart(name));
     if (isEmbedding && !isHead) return { ...whole, kind: "embedding", turned: true, inputShape: [first] };
     const orientation = architecture.conv1d.orientationOf(name);
     if (orientation === "unknown") return undefined;

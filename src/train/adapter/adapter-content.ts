@@ -6,6 +6,7 @@ import type { AdapterModule, Override } from "../../adapters/adapter.ts";
 import { type PeftContent, planPeft } from "../../adapters/layouts/peft/write.ts";
 import type { AdapterOutput } from "../../adapters/output/write-files.ts";
 import type { JsonObject, JsonValue } from "../../core/json.ts";
+import { lastPart } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Base } from "../base/base.ts";
 import type { AdapterSettings } from "../settings.ts";
@@ -52,7 +53,7 @@ function targetNames(modules: readonly SelectedModule[], { targetModules }: Adap
   const targets = parseTargets(targetModules);
   if (typeof targets !== "string") return [...targets];
   if (targets !== "all-linear") return targets;
-  return [...new Set(modules.map(({ layer }) => layer.module.slice(layer.module.lastIndexOf(".") + 1)))].sort();
+  return [...new Set(modules.map(({ layer }) => lastPart(layer.module)))].sort();
 }
 
 function moduleOf(

@@ -4,7 +4,7 @@
  * PEFT lets names and patterns stand that match nothing; only those that decide something are taken over.
  */
 
-import type { Adapter, Convention } from "../../adapters/adapter.ts";
+import type { Adapter } from "../../adapters/adapter.ts";
 import {
   alphaField,
   booleanField,
@@ -19,16 +19,9 @@ import {
 } from "../../adapters/layouts/peft/fields.ts";
 import { nameSet, patternCompiler, patternTable } from "../../adapters/layouts/peft/name-rules.ts";
 import type { InitialisationName } from "./initialisations.ts";
+import type { TargetSettings } from "./select-modules.ts";
 
-export interface InitialSettings {
-  readonly convention: Convention;
-  readonly rank: number;
-  readonly alpha: number;
-  readonly rankPattern: ReadonlyMap<string, number>;
-  readonly alphaPattern: ReadonlyMap<string, number>;
-  readonly targetModules: string | readonly string[];
-  readonly layers: readonly number[] | undefined;
-  readonly modulesToSave: readonly string[];
+export interface InitialSettings extends TargetSettings {
   readonly dora: boolean;
   /** One that changes the base, which then has to be changed again. */
   readonly init: InitialisationName | undefined;

@@ -4,7 +4,7 @@
  */
 
 import { UsageError } from "../../core/errors.ts";
-import { quote, summarise } from "../../core/text.ts";
+import { lastPart, parentPath, quote, summarise } from "../../core/text.ts";
 import type { Base } from "../base/base.ts";
 
 /** A weight of the base that is trained whole. */
@@ -25,11 +25,11 @@ export function selectSaved(base: Base, names: readonly string[]): SavedWeight[]
   if (base.layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && hits(module, names)))
     base.untie();
   const saved = Array.from(base.parameterNames, ([name, parameter]) => {
-    return { name, parameter, module: parameter.slice(0, parameter.lastIndexOf(".")) };
+    return { name, parameter, module: parentPath(parameter) };
   });
   for (const name of names) {
     if (saved.some(({ module }) => hits(module, [name]))) continue;
-    const known = new Set(saved.map(({ module }) => module.slice(module.lastIndexOf(".") + 1)));
+    const known = new Set(saved.map(({ module }) => lastPart(module)));
     throw new UsageError(
       `no module of the base has this name, expected one of ${summarise([...known].map(quote), 16)}`,
       {

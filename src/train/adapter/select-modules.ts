@@ -17,7 +17,7 @@ import {
 } from "../../adapters/layouts/peft/name-rules.ts";
 import { effectiveScale } from "../../adapters/scale.ts";
 import { UsageError } from "../../core/errors.ts";
-import { quote, summarise } from "../../core/text.ts";
+import { lastPart, quote, summarise } from "../../core/text.ts";
 import type { BaseLayer } from "../base/base.ts";
 
 export interface TargetSettings {
@@ -117,6 +117,6 @@ function nothingMatches(layers: readonly BaseLayer[], { targetModules, layers: w
 
 /** Last parts of names, each once. */
 function knownNames(layers: readonly BaseLayer[]): string {
-  const names = new Set(layers.map(({ module }) => module.slice(module.lastIndexOf(".") + 1)));
+  const names = new Set(layers.map(({ module }) => lastPart(module)));
   return summarise([...names].map(quote), 16);
 }

@@ -4,6 +4,7 @@
 
 import { dirname, join } from "node:path";
 import { UnsupportedError } from "../../core/errors.ts";
+import { parentPath } from "../../core/text.ts";
 import { openModel } from "../../formats/open-model.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { GraphBuilder } from "../../graph/builder.ts";
@@ -82,11 +83,12 @@ function nameParameters(
   layers: readonly BaseLayer[],
 ): ReadonlyMap<string, string> {
   const { head } = description;
-  const stem = (name: string) => name.slice(0, name.lastIndexOf("."));
-  const modules = new Map(layers.flatMap(({ weight, module, isHead }) => (isHead ? [] : [[stem(weight), module]])));
+  const modules = new Map(
+    layers.flatMap(({ weight, module, isHead }) => (isHead ? [] : [[parentPath(weight), module]])),
+  );
   const names = [...expectedTensors(description).keys()].map((name) => {
     const stored = lookup(name).name;
-    return [stored, (modules.get(stem(stored)) ?? stem(name)) + name.slice(name.lastIndexOf("."))] as const;
+    return [stored, (modules.get(parentPath(stored)) ?? parentPath(name)) + name.slice(name.lastIndexOf("."))] as const;
   });
   const parameters = new Map(names);
   for (const name of [head.weight, head.bias]) {

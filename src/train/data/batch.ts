@@ -1,10 +1,7 @@
 /**
- * What the steps of training learn from: rows of tokens with labels, and micro-batches padded to a bucket. Labels that are not
- * scored are −100, Hugging Face's number.
+ * What the steps of training learn from: rows of tokens with labels, and micro-batches padded to a bucket. What is not scored
+ * has the label −100, Hugging Face's number.
  */
-
-/** The label of a position that is not scored. */
-export const NOT_SCORED = -100;
 
 /** One row ready to learn from. */
 export interface Sequence {

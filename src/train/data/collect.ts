@@ -3,7 +3,8 @@
  * counted.
  */
 
-import { NOT_SCORED, type Sequence } from "./batch.ts";
+import { NOT_SCORED } from "../../graph/cross-entropy.ts";
+import type { Sequence } from "./batch.ts";
 import { REMARKS, type Remark } from "./encode-row.ts";
 
 export interface DataCounts {

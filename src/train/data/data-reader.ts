@@ -4,7 +4,8 @@
 
 import { FormatError, LoraToolError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
-import { NOT_SCORED, type Sequence } from "./batch.ts";
+import { NOT_SCORED } from "../../graph/cross-entropy.ts";
+import type { Sequence } from "./batch.ts";
 import { type DataCounts, RowCollector } from "./collect.ts";
 import { dataWarnings } from "./data-warnings.ts";
 import { type EncodedRow, type Remark, RowEncoder } from "./encode-row.ts";

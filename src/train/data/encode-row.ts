@@ -6,7 +6,8 @@
  */
 
 import { FormatError } from "../../core/errors.ts";
-import { NOT_SCORED, type Sequence } from "./batch.ts";
+import { NOT_SCORED } from "../../graph/cross-entropy.ts";
+import type { Sequence } from "./batch.ts";
 import { ChatTemplate, type Conversation } from "./chat-template.ts";
 import type { Row } from "./row.ts";
 import type { Messages } from "./row-messages.ts";

@@ -2,7 +2,8 @@
  * Rows → the arrays of one micro-batch: padded on the right, labels shifted, each row of a pack a segment of its own.
  */
 
-import { type Batch, NOT_SCORED, type Sequence } from "./batch.ts";
+import { NOT_SCORED } from "../../graph/cross-entropy.ts";
+import type { Batch, Sequence } from "./batch.ts";
 
 /**
  * @param packs the rows of each sequence of the batch: one, or several that are packed

@@ -2,7 +2,8 @@
  * A row as people check it: its text in stretches that are scored or not.
  */
 
-import { NOT_SCORED, type Sequence } from "./batch.ts";
+import { NOT_SCORED } from "../../graph/cross-entropy.ts";
+import type { Sequence } from "./batch.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 
 export interface RowPreview {

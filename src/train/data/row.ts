@@ -7,7 +7,7 @@
 
 import { describeJson, type JsonObject, type JsonValue } from "../../core/json.ts";
 import { quote, summarise } from "../../core/text.ts";
-import { NOT_SCORED } from "./batch.ts";
+import { NOT_SCORED } from "../../graph/cross-entropy.ts";
 import { type Messages, readMessages } from "./row-messages.ts";
 import { invalid, numbersOf, textOf } from "./row-values.ts";
 

@@ -9,7 +9,8 @@
 export const OPTIMIZERS = ["adamw", "sgd"] as const;
 export type OptimizerName = (typeof OPTIMIZERS)[number];
 
-export interface OptimizerSettings {
+/** The algorithm and its constants. */
+export interface StepRule {
   readonly optimizer: OptimizerName;
   readonly betas: readonly [number, number];
   readonly eps: number;
@@ -31,7 +32,7 @@ export interface Parameter extends ParameterGroup {
   readonly secondMoment: Float32Array;
 }
 
-/** How many moments of a tensor an optimiser keeps, as a share of its length. */
+/** How many moments an optimiser keeps for each element of a tensor. */
 export const MOMENTS: Readonly<Record<OptimizerName, number>> = { adamw: 2, sgd: 0 };
 
 /**
@@ -47,11 +48,11 @@ export function stepParameter(
   clip: number,
   rate: number,
   step: number,
-  settings: OptimizerSettings,
+  rule: StepRule,
 ): void {
   const learningRate = rate * parameter.rateFactor;
-  if (settings.optimizer === "sgd") stepSgd(parameter, gradient, clip, learningRate);
-  else stepAdamW(parameter, gradient, clip, learningRate, step, settings);
+  if (rule.optimizer === "sgd") stepSgd(parameter, gradient, clip, learningRate);
+  else stepAdamW(parameter, gradient, clip, learningRate, step, rule);
 }
 
 const { fround, sqrt } = Math;
@@ -72,7 +73,7 @@ function stepAdamW(
   clip: number,
   rate: number,
   step: number,
-  { betas: [beta1, beta2], eps }: OptimizerSettings,
+  { betas: [beta1, beta2], eps }: StepRule,
 ): void {
   const stepSize = fround(rate / (1 - beta1 ** step));
   const correction = fround(sqrt(1 - beta2 ** step));

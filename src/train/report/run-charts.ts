@@ -2,6 +2,7 @@
  * The charts of one training run.
  */
 
+import { lastPart } from "../../core/text.ts";
 import type { Axis, CellChart, Chart, LineChart, Point, Series } from "./chart.ts";
 import type { RunRecord, StepRecord } from "./run-record.ts";
 import { smoothPoints, thinPoints } from "./thin.ts";
@@ -139,7 +140,7 @@ function averageModules({ modules, steps }: RunRecord): ModuleNorms {
 function chartKinds({ modules }: RunRecord, { starts, norms }: ModuleNorms): LineChart {
   const kinds = new Map<string, number[]>();
   modules.forEach(({ name }, index) => {
-    const kind = name.slice(name.lastIndexOf(".") + 1);
+    const kind = lastPart(name);
     kinds.set(kind, [...(kinds.get(kind) ?? []), index]);
   });
   const series = [...kinds].map(([name, indices]): Series => {

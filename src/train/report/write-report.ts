@@ -2,6 +2,7 @@
  * A training run → `report.html`: what it did, in numbers first, then in charts, then the scales it trained with.
  */
 
+import { lastPart } from "../../core/text.ts";
 import type { ReportDocument, TableBlock } from "./document.ts";
 import { renderDocument } from "./render.ts";
 import { chartRun } from "./run-charts.ts";
@@ -67,7 +68,7 @@ function tableScales(modules: readonly TrainedModule[]): TableBlock {
   }
   const rows = [...groups.values()].map((group) => {
     const { rank, alpha, convention, scale } = group[0] as TrainedModule;
-    const kinds = [...new Set(group.map(({ name }) => name.slice(name.lastIndexOf(".") + 1)))];
+    const kinds = [...new Set(group.map(({ name }) => lastPart(name)))];
     return [String(group.length), kinds.join(", "), convention, String(rank), short(alpha), short(scale)];
   });
   return {

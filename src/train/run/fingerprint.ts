@@ -4,11 +4,11 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { MismatchError } from "../../core/errors.ts";
-import { escapeText } from "../../core/text.ts";
 import type { Base } from "../base/base.ts";
 import type { Sequence } from "../data/batch.ts";
 import type { Dataset } from "../data/open-dataset.ts";
 import type { TrainSettings } from "../settings.ts";
+import { differences } from "./differences.ts";
 import type { Fingerprint } from "./run-state.ts";
 
 export interface FingerprintInputs {
@@ -38,11 +38,8 @@ export function fingerprintOf({ settings, totalSteps, base, data, evalData }: Fi
 
 /** @throws {MismatchError} RESUME_MISMATCH listing every difference */
 export function assertSameRun(checkpoint: Fingerprint, now: Fingerprint, path: string): void {
-  const names = [...new Set([...Object.keys(now), ...Object.keys(checkpoint)])];
-  const show = (value: string | undefined) => escapeText((value ?? "nothing").slice(0, 80));
-  const problems = names
-    .filter((name) => checkpoint[name] !== now[name])
-    .map((name) => `${escapeText(name)}: the checkpoint has ${show(checkpoint[name])}, got ${show(now[name])}`);
+  const [earlier, wanted] = [new Map(Object.entries(checkpoint)), new Map(Object.entries(now))];
+  const problems = differences("the checkpoint", earlier, wanted);
   if (problems.length === 0) return;
   throw new MismatchError("RESUME_MISMATCH", "the checkpoint is of a run with other settings:", problems, {
     file: path,

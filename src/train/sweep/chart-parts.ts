@@ -2,10 +2,9 @@
  * What the figures of a sweep have in common.
  */
 
-import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
+import { CONVENTION_NAMES, CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
 import type { Axis } from "../report/chart.ts";
 import type { SeedGroup } from "./cell-result.ts";
-import { CONVENTION_NAMES } from "./words.ts";
 
 export function rankAxis(groups: readonly SeedGroup[]): Axis {
   return { label: "rank", scale: "log", ticks: [...new Set(groups.map(({ rank }) => rank))].sort((a, b) => a - b) };

@@ -2,7 +2,8 @@
  * The figures of a sweep: the course of the runs, and what ranks, seeds, modules and learning rates make of their end.
  */
 
-import type { Convention } from "../../adapters/adapter.ts";
+import { CONVENTION_NAMES, type Convention } from "../../adapters/adapter.ts";
+import { lastPart } from "../../core/text.ts";
 import type { Chart, LineChart, Point, Series } from "../report/chart.ts";
 import {
   type CellResult,
@@ -17,7 +18,6 @@ import {
 import { conventionsOf, panelsOf, rankAxis } from "./chart-parts.ts";
 import { FIRST_NORM_EXPONENTS } from "./scaling-laws.ts";
 import { chartSteps } from "./step-charts.ts";
-import { CONVENTION_NAMES } from "./words.ts";
 
 export function chartSweep(cells: readonly CellResult[]): readonly Chart[] {
   const groups = groupSeeds(cells);
@@ -116,7 +116,7 @@ function chartModules(groups: readonly SeedGroup[]): LineChart | undefined {
     for (const cell of cells) {
       meanModuleNorms(cell).forEach((norm, index) => {
         const name = cell.modules[index]?.name ?? "";
-        const key = JSON.stringify([scaling, name.slice(name.lastIndexOf(".") + 1)]);
+        const key = JSON.stringify([scaling, lastPart(name)]);
         const ranks = norms.get(key) ?? new Map<number, number[]>();
         norms.set(key, ranks.set(rank, [...(ranks.get(rank) ?? []), norm]));
       });

@@ -3,7 +3,7 @@
  * it. A claim that the cells cannot decide says so.
  */
 
-import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
+import { CONVENTION_NAMES, CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
 import type { Finding, Verdict } from "../report/document.ts";
 import {
   type CellResult,
@@ -17,7 +17,7 @@ import {
   tailLoss,
 } from "./cell-result.ts";
 import { FIRST_NORM_EXPONENTS, fitExponent } from "./scaling-laws.ts";
-import { CONVENTION_NAMES, formatNumber } from "./words.ts";
+import { formatNumber } from "./words.ts";
 
 /** Halfway between the exponents −1/2 and 0 that tell the conventions apart. */
 const COLLAPSE_EXPONENT = -0.25;

@@ -3,6 +3,7 @@
  * parts cells were trained.
  */
 
+import { CONVENTION_NAMES } from "../../adapters/adapter.ts";
 import type { ReportDocument, TableBlock } from "../report/document.ts";
 import { renderDocument } from "../report/render.ts";
 import {
@@ -20,7 +21,7 @@ import { chartSweep } from "./charts.ts";
 import { findClaims } from "./findings.ts";
 import { tableScales } from "./scale-table.ts";
 import type { SweepSettings } from "./sweep-record.ts";
-import { CONVENTION_NAMES, formatNumber } from "./words.ts";
+import { formatNumber } from "./words.ts";
 
 /** Keys of cells are those of metrics.jsonl; a number that is not finite is null. */
 export interface SweepResult {

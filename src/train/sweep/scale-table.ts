@@ -2,10 +2,11 @@
  * The table of effective scales, with what each makes of the first step: why one learning rate does not fit all ranks.
  */
 
+import { CONVENTION_NAMES } from "../../adapters/adapter.ts";
 import type { TableBlock } from "../report/document.ts";
 import type { SeedGroup } from "./cell-result.ts";
 import { FIRST_MOVES } from "./scaling-laws.ts";
-import { CONVENTION_NAMES, formatNumber } from "./words.ts";
+import { formatNumber } from "./words.ts";
 
 /** One row for each convention and rank; moves are relative to the lowest rank of the convention. */
 export function tableScales(groups: readonly SeedGroup[]): TableBlock {

@@ -2,12 +2,12 @@
  * Figures by step: those of the rsLoRA paper, loss and gradient norm with one line a rank, the conventions side by side.
  */
 
+import { CONVENTION_NAMES } from "../../adapters/adapter.ts";
 import type { Axis, LineChart, Point, Series } from "../report/chart.ts";
 import type { StepRecord } from "../report/run-record.ts";
 import { smoothPoints } from "../report/thin.ts";
 import { mean, type SeedGroup } from "./cell-result.ts";
 import { panelsOf } from "./chart-parts.ts";
-import { CONVENTION_NAMES } from "./words.ts";
 
 const STEP: Axis = { label: "step", scale: "linear" };
 

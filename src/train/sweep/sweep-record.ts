@@ -5,7 +5,6 @@
  * `cell.json` in a cell's folder is written last: a cell that has it is complete.
  */
 
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -14,12 +13,13 @@ import { FileError, FormatError, MismatchError } from "../../core/errors.ts";
 import type { JsonValue } from "../../core/json.ts";
 import { parseJsonObject } from "../../core/json-parser.ts";
 import { MAX_CONFIG_BYTES, MAX_INDEX_BYTES } from "../../core/limits.ts";
-import { escapeText } from "../../core/text.ts";
 import { VERSION } from "../../core/version.ts";
 import { readSmallFile } from "../../formats/byte-source.ts";
 import { type StagedOutput, stageOutput } from "../../formats/output.ts";
 import { fillFileSync } from "../../formats/write-file.ts";
 import type { TrainedModule } from "../report/run-record.ts";
+import type { TrainReport } from "../report.ts";
+import { differences } from "../run/differences.ts";
 import { writeFile } from "../run/output-folder.ts";
 import type { CellAxes } from "./cell.ts";
 import type { SweepOptions } from "./options.ts";
@@ -50,8 +50,12 @@ const FREE = new Set([
 /** What a sweep depends on, each in words. */
 export type SweepSettings = Readonly<Record<string, string>>;
 
-/** @param baseElements stands for the base, whose files are too large to be read by every part */
-export function settingsOf(options: SweepOptions, axes: CellAxes, baseElements: number): SweepSettings {
+/** @param plan of a cell: hashes of the data, and a number for the base, whose files are too large to be read by every part */
+export function settingsOf(
+  options: SweepOptions,
+  axes: CellAxes,
+  { baseElements, data, evalData }: Pick<TrainReport, "baseElements" | "data" | "evalData">,
+): SweepSettings {
   const given = Object.entries(options).filter(([name, value]) => !FREE.has(name) && value !== undefined);
   return {
     version: VERSION,
@@ -59,8 +63,8 @@ export function settingsOf(options: SweepOptions, axes: CellAxes, baseElements: 
     ...Object.fromEntries(given.map(([name, value]) => [name, inWords(value)])),
     ...Object.fromEntries(Object.entries(axes).map(([name, values]) => [name, inWords(values)])),
     baseElements: String(baseElements),
-    data: hashFile(options.data),
-    ...(options.evalData !== undefined && { evalData: hashFile(options.evalData) }),
+    data: data.sha256,
+    ...(evalData !== undefined && { evalData: evalData.sha256 }),
   };
 }
 
@@ -82,11 +86,7 @@ export function holdsSweep(out: string): boolean {
 /** @throws {MismatchError} RESUME_MISMATCH listing every difference */
 function assertSameSweep(path: string, settings: SweepSettings): void {
   const found = parseJsonObject(readSmallFile(path, MAX_CONFIG_BYTES).bytes, { file: path });
-  const names = [...new Set([...Object.keys(settings), ...found.keys()])];
-  const show = (value: JsonValue | undefined) => escapeText(String(value ?? "nothing").slice(0, 80));
-  const problems = names
-    .filter((name) => found.get(name) !== settings[name])
-    .map((name) => `${escapeText(name)}: the folder has ${show(found.get(name))}, got ${show(settings[name])}`);
+  const problems = differences("the folder", found, new Map(Object.entries(settings)));
   if (problems.length === 0) return;
   throw new MismatchError("RESUME_MISMATCH", "the folder holds another sweep:", problems, {
     file: path,
@@ -176,11 +176,4 @@ function toJson(value: unknown): string {
 
 function inWords(value: unknown): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
-
-/** Real: below 1 GB; a training set must fit into memory anyway. */
-const MAX_DATA_BYTES = 8 * 1024 ** 3;
-
-function hashFile(path: string): string {
-  return createHash("sha256").update(readSmallFile(path, MAX_DATA_BYTES).bytes).digest("hex");
 }

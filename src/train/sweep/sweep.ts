@@ -16,7 +16,7 @@ import { makeFolders } from "../../formats/make-folders.ts";
 import { listFolder } from "../../formats/model-folder.ts";
 import { fillFileSync } from "../../formats/write-file.ts";
 import type { TrainReport } from "../report.ts";
-import { writeFile } from "../run/output-folder.ts";
+import { REPORT_NAME, writeFile } from "../run/output-folder.ts";
 import { train } from "../train.ts";
 import { type Cell, cellName, cellsOfPart, planCells } from "./cell.ts";
 import type { CellJob } from "./cell-process.ts";
@@ -27,7 +27,6 @@ import { type CellRun, runCells } from "./run-cells.ts";
 import { claimFolder, holdsSweep, isComplete, settingsOf } from "./sweep-record.ts";
 
 const REPORT_JSON = "report.json";
-const REPORT_HTML = "report.html";
 
 /** What report.json holds is absent for a part, and under `dryRun`. */
 export interface SweepReport extends Partial<SweepResult> {
@@ -60,7 +59,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   if (options.dryRun) return report;
   const started = performance.now();
   openFolder(out, overwrite && options.part === undefined && options.finish !== true);
-  const settings = settingsOf(options, axes, plan.baseElements);
+  const settings = settingsOf(options, axes, plan);
   await claimFolder(out, settings);
   const missing = cells.filter((cell) => !isComplete(join(out, cellName(cell))));
   if (options.finish && missing.length > 0) throw missingCells(out, missing);
@@ -85,7 +84,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const results = all.map((cell) => ({ ...readCell(out, cell), startsPlain }));
   const result = describeResult(facts, results);
   await writeFile(out, REPORT_JSON, (path) => fillFileSync(path, `${JSON.stringify(result, undefined, 1)}\n`));
-  await writeFile(out, REPORT_HTML, (path) => fillFileSync(path, writeSweepReport(facts, settings, results)));
+  await writeFile(out, REPORT_NAME, (path) => fillFileSync(path, writeSweepReport(facts, settings, results)));
   return { ...done, ...result };
 }
 

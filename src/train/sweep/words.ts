@@ -1,10 +1,6 @@
 /**
- * Names and numbers as a sweep's report shows them.
+ * Numbers as a sweep's report shows them.
  */
-
-import type { Convention } from "../../adapters/adapter.ts";
-
-export const CONVENTION_NAMES: Readonly<Record<Convention, string>> = { lora: "LoRA", rslora: "rsLoRA" };
 
 /** Four digits, with a true minus sign. The loss of a run that diverged is infinite. */
 export function formatNumber(value: number | undefined): string {

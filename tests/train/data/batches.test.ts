@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Batch, NOT_SCORED, type Sequence } from "../../../src/train/data/batch.ts";
+import { NOT_SCORED } from "../../../src/graph/cross-entropy.ts";
+import type { Batch, Sequence } from "../../../src/train/data/batch.ts";
 import { Batches } from "../../../src/train/data/batches.ts";
 import { lengthBuckets } from "../../../src/train/data/buckets.ts";
 import { makeBatch } from "../../../src/train/data/make-batch.ts";

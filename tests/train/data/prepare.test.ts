@@ -1,7 +1,8 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { NOT_SCORED, type Sequence } from "../../../src/train/data/batch.ts";
+import { NOT_SCORED } from "../../../src/graph/cross-entropy.ts";
+import type { Sequence } from "../../../src/train/data/batch.ts";
 import type { DataRequest } from "../../../src/train/data/data-reader.ts";
 import { type DataSummary, prepareData } from "../../../src/train/data/prepare.ts";
 import { errorOf } from "../../support/errors.ts";

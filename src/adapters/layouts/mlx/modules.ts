@@ -5,6 +5,7 @@
  */
 
 import { formatShape } from "../../../core/shape.ts";
+import { lastPart } from "../../../core/text.ts";
 import { sliceTensor, type TensorData } from "../../../formats/tensor-store.ts";
 import type { AdapterModule } from "../../adapter.ts";
 import { hasDimensions, hasLength, hasShape, requireFloat } from "../peft/factor-shapes.ts";
@@ -46,7 +47,7 @@ function readLayer({ name, down, up, magnitude }: Parts, settings: MlxSettings, 
   const [inputs = 0] = down.shape;
   const [, outputs = 0] = up.shape;
   if (!hasShape(down, [inputs, rank], problems) || !hasShape(up, [rank, outputs], problems)) return [];
-  const isEmbedding = EMBEDDING_NAMES.has(name.slice(name.lastIndexOf(".") + 1));
+  const isEmbedding = EMBEDDING_NAMES.has(lastPart(name));
   if (magnitude !== undefined && !hasLength(magnitude, isEmbedding ? inputs : outputs, problems)) return [];
   return [
     {

@@ -6,6 +6,7 @@
  * that the node was traced from. Two constants for one path are never guessed between: neither gets it.
  */
 
+import { parentPath } from "../../../core/text.ts";
 import { withWire } from "../lazy.ts";
 import type { OnnxConstant, OnnxModel } from "../model.ts";
 import { findWeightUses, type WeightAxes, type WeightUse } from "../weight-uses.ts";
@@ -126,7 +127,7 @@ function tracedName(place: TracedFrom, use: WeightUse, fromBuilder: boolean): st
 
 /** Whether a parameter belongs to a module or to one inside of it; exporters differ in what they put around a model. */
 function isWithin(parameter: string, module: string): boolean {
-  const own = parameter.slice(0, parameter.lastIndexOf("."));
+  const own = parentPath(parameter);
   return `.${own}.`.includes(`.${module}.`) || `.${module}`.endsWith(`.${own}`);
 }
 

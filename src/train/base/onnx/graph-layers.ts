@@ -6,6 +6,7 @@
  * from the start; those of a Conv1D keep their names.
  */
 
+import { parentPath } from "../../../core/text.ts";
 import type { OnnxParameter, OnnxParameters } from "../../../formats/onnx/parameters/parameters.ts";
 import type { BaseLayer } from "../base.ts";
 
@@ -50,8 +51,8 @@ export function nameParameters(parameters: OnnxParameters, head: string | undefi
   const stored = [...byName.values()].filter(
     ({ name, isNamed, constant }) => isNamed && PARAMETER.test(name) && constant.scope === "",
   );
-  const turned = new Set(stored.filter(({ keepsName }) => !keepsName).map(({ name }) => moduleOf(name)));
-  const kept = stored.filter(({ name }) => !turned.has(moduleOf(name)));
+  const turned = new Set(stored.filter(({ keepsName }) => !keepsName).map(({ name }) => parentPath(name)));
+  const kept = stored.filter(({ name }) => !turned.has(parentPath(name)));
   return {
     layers: found.map((layer) => ({ ...layer, module: own(layer.module) })),
     names: new Map(kept.map(({ name, constant }) => [constant.name, own(name)])),
@@ -60,10 +61,6 @@ export function nameParameters(parameters: OnnxParameters, head: string | undefi
 }
 
 const PARAMETER = /\.(?:weight|bias)$/;
-
-function moduleOf(name: string): string {
-  return name.slice(0, name.lastIndexOf("."));
-}
 
 function isProduct({ constant, uses }: OnnxParameter): boolean {
   const { shape } = constant.tensor.data;
@@ -87,7 +84,7 @@ function layerOf(parameter: OnnxParameter, head: string | undefined): Omit<Graph
   const inputsFirst = axes !== "out-in";
   const block = BLOCK.exec(name)?.[1];
   return {
-    module: moduleOf(name),
+    module: parentPath(name),
     weight: constant.name,
     kind: axes === "rows" ? "embedding" : inputsFirst && keepsName ? "conv1d" : "linear",
     inputsFirst,
