@@ -6,12 +6,12 @@ import { readTensorBytes } from "../../src/formats/byte-source.ts";
 import type { Graph } from "../../src/formats/onnx/graph.ts";
 import { openSafetensors } from "../../src/formats/safetensors/reader.ts";
 import { GraphBuilder } from "../../src/graph/builder.ts";
-import { insertLora } from "../../src/graph/insert-lora.ts";
 import { orderForMemory } from "../../src/graph/order.ts";
 import { peakBytes } from "../../src/graph/peak-memory.ts";
 import { pruneGraph } from "../../src/graph/prune.ts";
 import { walkRecomputing } from "../../src/graph/recompute.ts";
 import { ReversePass } from "../../src/graph/reverse-pass.ts";
+import { insertLora } from "./insert-lora.ts";
 import { tinyLlama } from "./tiny-llama.ts";
 
 const { tensors } = openSafetensors(join(import.meta.dirname, "../../fixtures/train/base.safetensors"));

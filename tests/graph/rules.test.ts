@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Engine, openEngine } from "../../src/engine/engine.ts";
 import type { Attribute, Graph } from "../../src/formats/onnx/graph.ts";
 import { GraphBuilder } from "../../src/graph/builder.ts";
-import { gradient, gradientName } from "../../src/graph/gradient.ts";
 import { OPERATORS, type Operator } from "../../src/graph/operators.ts";
 import { GRADIENT_RULES } from "../../src/graph/rules/rules.ts";
 import { evaluateGraph, type Numbers } from "../reference/evaluate-graph.ts";
 import { hasTfjsGradient, tfjsGradients } from "../reference/tfjs-gradients.ts";
 import { openPlainTfjs } from "../support/tfjs.ts";
+import { gradient, gradientName } from "./gradient.ts";
 import { difference, noise, runGraph } from "./numbers.ts";
 
 /** `floats` are trainable, `indices` and `flags` are fed, `constant` is an initialiser of i64. */

@@ -9,13 +9,13 @@ import { openSafetensors } from "../../src/formats/safetensors/reader.ts";
 import type { TensorData, TensorStore } from "../../src/formats/tensor-store.ts";
 import { GraphBuilder } from "../../src/graph/builder.ts";
 import { crossEntropy } from "../../src/graph/cross-entropy.ts";
-import { insertLora, type LoraInputs } from "../../src/graph/insert-lora.ts";
 import { adaptLinear } from "../../src/graph/lora.ts";
 import { pruneGraph } from "../../src/graph/prune.ts";
 import { ReversePass } from "../../src/graph/reverse-pass.ts";
 import type { Numbers } from "../reference/evaluate-graph.ts";
 import { numbersOf } from "../support/read-tensor.ts";
 import { openPlainTfjs } from "../support/tfjs.ts";
+import { insertLora, type LoraInputs } from "./insert-lora.ts";
 import { runGraph } from "./numbers.ts";
 import { tinyLlama } from "./tiny-llama.ts";
 

@@ -1,16 +1,20 @@
 /**
  * A graph and the layers to adapt → the graph with adapters, whose factors are new inputs.
  *
- * A layer is a MatMul or Gemm by a matrix, or a Gather of rows of a table (an embedding). Refused: nodes of another kind
- * or form, names that no node has, and DoRA or dropout on embeddings, for which PEFT's forms differ or do nothing.
+ * Training adapts layers while it builds the graph (`train/step/step-graph.ts`); tests of adapters need one graph at a time.
  */
 
-import { FormatError, UnsupportedError, UsageError } from "../core/errors.ts";
-import type { Graph, GraphNode } from "../formats/onnx/graph.ts";
-import { GraphBuilder } from "./builder.ts";
-import type { Value } from "./call.ts";
-import { layerOf } from "./layer-of.ts";
-import { type AdaptedValue, adaptEmbedding, adaptLinear, type LinearLayer, type LoraValues } from "./lora.ts";
+import type { Graph, GraphNode } from "../../src/formats/onnx/graph.ts";
+import { GraphBuilder } from "../../src/graph/builder.ts";
+import type { Value } from "../../src/graph/call.ts";
+import { layerOf } from "../../src/graph/layer-of.ts";
+import {
+  type AdaptedValue,
+  adaptEmbedding,
+  adaptLinear,
+  type LinearLayer,
+  type LoraValues,
+} from "../../src/graph/lora.ts";
 
 export interface LoraTarget {
   /** Module path, the start of the names of the new inputs. */
@@ -42,14 +46,12 @@ export interface LoraGraph {
   readonly graph: Graph;
   /** In the order of the targets. */
   readonly modules: readonly LoraInputs[];
-  /** Values that gradients take as constants (`GradientOptions.detached`). */
+  /** Values that gradients take as constants. */
   readonly detached: readonly string[];
 }
 
-/** @throws {UnsupportedError} UNSUPPORTED_OPERATOR; UNSUPPORTED_ADAPTER for DoRA on an embedding */
 export function insertLora(graph: Graph, targets: readonly LoraTarget[]): LoraGraph {
   const byOutput = new Map(targets.map((target) => [target.output, target]));
-  if (byOutput.size !== targets.length) throw new UsageError("two adapters for one layer");
   const g = new GraphBuilder();
   g.declare(graph);
   const modules = new Map<LoraTarget, LoraInputs>();
@@ -73,7 +75,7 @@ export function insertLora(graph: Graph, targets: readonly LoraTarget[]): LoraGr
   const ordered = targets.map((target) => {
     const inputs = modules.get(target);
     if (inputs !== undefined) return inputs;
-    throw new FormatError("INVALID_MODEL", "no node computes this value", { subject: target.output });
+    throw new Error(`no node computes ${target.output}`);
   });
   return { graph: g.toGraph(graph.name, outputs), modules: ordered, detached };
 }
@@ -88,9 +90,6 @@ function adaptNode(g: GraphBuilder, node: GraphNode, target: LoraTarget): Adapte
   if (base === undefined) throw new Error(`${call.operator} has no result`);
   const layer = layerOf(call, base, target.module);
   if (call.operator === "Gather") {
-    if (target.dora || target.dropout) {
-      throw new UnsupportedError("UNSUPPORTED_ADAPTER", "DoRA or dropout on an embedding", { subject: target.module });
-    }
     const { inputs, values } = declareInputs(g, target, layer, undefined);
     return { inputs, ...adaptEmbedding(g, base, layer.x, values) };
   }
