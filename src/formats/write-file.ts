@@ -2,7 +2,7 @@
  * Writes that are complete or an error: loops on short writes, retries what the system asks to retry.
  */
 
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { chmod, copyFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { FileError, InterruptedError, toFileError } from "../core/errors.ts";
@@ -35,6 +35,15 @@ export function writeAllSync(fd: number, bytes: Uint8Array, position: number, pa
     }
     if (count === 0) throw new FileError("IO_FAILED", "the system wrote nothing", { file: path });
     done += count;
+  }
+}
+
+/** Cuts the file, or lets it grow by zeros. */
+export function setSizeSync(fd: number, size: number, path: string): void {
+  try {
+    ftruncateSync(fd, size);
+  } catch (error) {
+    throw toFileError(error, path);
   }
 }
 

@@ -129,7 +129,7 @@ export class TensorPieces {
 }
 
 /** The only block, where it is one whole stored tensor in its own order and dtype. */
-function wholeSource({ blocks, columns, dtype, ...entry }: OutputTensor): Block | undefined {
+export function wholeSource({ blocks, columns, dtype, ...entry }: OutputTensor): Block | undefined {
   const [block, other] = blocks;
   if (block === undefined || other !== undefined || block.view.tensor.dtype !== dtype) return undefined;
   const { view, rowStart, rowStep, columnStart, columnStep } = block;

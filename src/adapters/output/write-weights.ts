@@ -6,7 +6,8 @@
 import type { RunOptions } from "../../core/progress.ts";
 import { WorkerPool, workerCount } from "../../engine/worker-pool.ts";
 import type { WeightsFrame } from "../../formats/weights-frame.ts";
-import { fillFileInPieces, withFileToWrite, writeAllSync } from "../../formats/write-file.ts";
+import { copyInto, fillFileInPieces, setSizeSync, withFileToWrite, writeAllSync } from "../../formats/write-file.ts";
+import { findCopied } from "./copied-tensors.ts";
 import type { Rounding } from "./multiply.ts";
 import { type OutputTensor, outputBytes } from "./output-tensor.ts";
 import { TensorPieces } from "./tensor-pieces.ts";
@@ -53,41 +54,56 @@ export async function writeWeights(
 }
 
 function* filePieces(
-  { header, offsets, before = [], size }: WeightsFrame,
+  frame: WeightsFrame,
   tensors: readonly OutputTensor[],
   pieces: TensorPieces,
 ): Generator<Uint8Array> {
-  yield header;
-  let position = header.byteLength;
-  for (const [index, tensor] of tensors.entries()) {
-    const offset = offsets[index] ?? position;
-    const gap = new Uint8Array(offset - position);
-    const lead = before[index] ?? new Uint8Array();
-    gap.set(lead, gap.length - lead.length);
-    if (gap.length > 0) yield gap;
-    yield* pieces.of(tensor);
-    position = offset + outputBytes(tensor);
+  const between = bytesBetween(frame, tensors);
+  for (const [index, { bytes }] of between.entries()) {
+    if (bytes.length > 0) yield bytes;
+    const tensor = tensors[index];
+    if (tensor !== undefined) yield* pieces.of(tensor);
   }
-  if (size > position) yield new Uint8Array(size - position);
+}
+
+/** What lies before each tensor, the header with the first, and behind the last. */
+function bytesBetween(
+  { header, offsets, before = [], size }: WeightsFrame,
+  tensors: readonly OutputTensor[],
+): { readonly offset: number; readonly bytes: Uint8Array }[] {
+  let [position, start] = [0, header];
+  const ends = [...offsets, size];
+  return ends.map((end, index) => {
+    const bytes = new Uint8Array(end - position);
+    const lead = before[index] ?? new Uint8Array();
+    bytes.set(start);
+    bytes.set(lead, bytes.length - lead.length);
+    const offset = position;
+    const tensor = tensors[index];
+    if (tensor !== undefined) [position, start] = [end + outputBytes(tensor), new Uint8Array()];
+    return { offset, bytes };
+  });
 }
 
 async function writeInThreads(
   path: string,
-  { header, offsets, before = [], size }: WeightsFrame,
+  frame: WeightsFrame,
   tensors: readonly OutputTensor[],
   { signal, onProgress }: RunOptions,
 ): Promise<ReadonlyMap<string, Rounding>> {
+  const { offsets, size } = frame;
   const all = tensors.map((tensor, index) => ({ tensor, offset: offsets[index] ?? 0 }));
   // Numbers in memory would be copied to the threads, with all of the buffers that they lie in.
   const inMemory = all.filter(({ tensor }) => tensor.blocks.some(({ view }) => view.tensor.source.kind === "memory"));
   const pieces = new TensorPieces();
+  const copied = findCopied(all, size);
+  if (copied !== undefined) await copyInto(copied.file, path);
   withFileToWrite(path, (file) => {
-    writeAllSync(file, new Uint8Array(1), size - 1, path);
-    writeAllSync(file, header, 0, path);
-    for (const [index, lead] of before.entries()) writeAllSync(file, lead, (offsets[index] ?? 0) - lead.length, path);
+    setSizeSync(file, size, path);
+    for (const { offset, bytes } of bytesBetween(frame, tensors)) writeAllSync(file, bytes, offset, path);
   });
   writePlaced(path, inMemory, pieces);
-  const onDisk = all.filter((entry) => !inMemory.includes(entry));
+  const onDisk = all.filter((entry) => !inMemory.includes(entry) && !copied?.tensors.has(entry));
   const roundings = new Map(pieces.roundings);
   const pool = new WorkerPool<FillJob, { readonly fill: ReadonlyMap<string, Rounding> }>({
     module: new URL("./fill-worker.js", import.meta.url),
@@ -95,7 +111,7 @@ async function writeInThreads(
     settings: {},
     signal,
   });
-  let done = 0;
+  let done = size - onDisk.reduce((sum, { tensor }) => sum + outputBytes(tensor), 0);
   try {
     await pool.run(jobsOf(path, onDisk), ({ job, result }) => {
       for (const [name, rounding] of result) roundings.set(name, rounding);
