@@ -4,9 +4,8 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, stat
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { stateOf } from "../support/folder-state.js";
 import { type Ended, runCli, underStrace, whyNoStrace, works } from "../support/process.js";
-import { createWorkspace, inputsOf, leftoversOf, type Workspace } from "./workspace.js";
+import { createWorkspace, inputsOf, leftoversOf, outputOf, type Workspace } from "./workspace.js";
 
 const noStrace = whyNoStrace();
 const MOUNTS =
@@ -35,8 +34,8 @@ function expectRefusal({ code, stdout, stderr }: Ended, message: RegExp): void {
   expect(stderr).toMatch(message);
   expect(stdout).toBe("");
   expect(code).toBe(1);
-  expect(leftoversOf(workspace.out)).toEqual([]);
-  expect(stateOf(workspace.out)).toBe(workspace.old);
+  expect(leftoversOf(workspace)).toEqual([]);
+  expect(outputOf(workspace)).toBe(workspace.old);
   expect(inputsOf(workspace)).toBe(workspace.inputs);
 }
 
@@ -102,7 +101,7 @@ test("calls that the system only wants repeated are repeated", (context) => {
     for (const prefix of [underStrace([`pwrite64:error=${error}:when=3+7`]), reading]) {
       const { code, stderr } = runCli(overOld(), { prefix });
       expect([code, stderr]).toEqual([0, ""]);
-      expect(stateOf(workspace.out)).toBe(workspace.golden);
+      expect(outputOf(workspace)).toBe(workspace.golden);
     }
   }
 });
@@ -164,5 +163,5 @@ test("inputs that may only be read make an output that may be written", (context
 test("few open files are enough", () => {
   const { code, stderr } = runCli(overOld(), { prefix: ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"] });
   expect([code, stderr]).toEqual([0, ""]);
-  expect(stateOf(workspace.out)).toBe(workspace.golden);
+  expect(outputOf(workspace)).toBe(workspace.golden);
 });

@@ -19,9 +19,8 @@ import { pathToFileURL } from "node:url";
 import { merge } from "lora-tool";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { errorOfBuilt } from "../support/errors.ts";
-import { stateOf } from "../support/folder-state.js";
 import { CLI, runCli, underStrace, whyNoStrace } from "../support/process.js";
-import { createWorkspace, inputsOf, leftoversOf, type Workspace } from "./workspace.js";
+import { createWorkspace, inputsOf, leftoversOf, outputOf, type Workspace } from "./workspace.js";
 
 const noStrace = whyNoStrace();
 const folder = mkdtempSync(join(tmpdir(), "lora-tool-test-"));
@@ -36,8 +35,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const overOld = () => [...workspace.args, "--overwrite"];
 
 function expectUntouched(): void {
-  expect(leftoversOf(workspace.out)).toEqual([]);
-  expect(stateOf(workspace.out)).toBe(workspace.old);
+  expect(leftoversOf(workspace)).toEqual([]);
+  expect(outputOf(workspace)).toBe(workspace.old);
   expect(inputsOf(workspace)).toBe(workspace.inputs);
 }
 
@@ -57,13 +56,13 @@ describe("a signal", () => {
   test("that comes at the very end comes too late or stops the merge, and nothing between", () => {
     const ended = runCli(overOld(), { prefix: underStrace(["rename:signal=SIGINT:when=1"]) });
     expect(ended.code).toBe(0);
-    expect(stateOf(workspace.out)).toBe(workspace.golden);
+    expect(outputOf(workspace)).toBe(workspace.golden);
     workspace.placeOld();
     const codes = [1, 7, 12].map((when) => {
       workspace.placeOld();
       const { code } = runCli(overOld(), { prefix: underStrace([`fsync:signal=SIGINT:when=${when}`]) });
-      expect(stateOf(workspace.out)).toBe(code === 130 ? workspace.old : workspace.golden);
-      expect(leftoversOf(workspace.out)).toEqual([]);
+      expect(outputOf(workspace)).toBe(code === 130 ? workspace.old : workspace.golden);
+      expect(leftoversOf(workspace)).toEqual([]);
       return code;
     });
     expect(codes).toContain(130);
@@ -73,10 +72,10 @@ describe("a signal", () => {
     const { code } = runCli(overOld(), { prefix: underStrace(["pwrite64:signal=SIGINT:when=5+1"]) });
     // It dies of the signal, which a shell shows as 130; strace reports either.
     expect([130, null]).toContain(code);
-    expect(stateOf(workspace.out)).toBe(workspace.old);
+    expect(outputOf(workspace)).toBe(workspace.old);
     expect(runCli(overOld()).code).toBe(0);
-    expect(stateOf(workspace.out)).toBe(workspace.golden);
-    expect(leftoversOf(workspace.out)).toEqual([]);
+    expect(outputOf(workspace)).toBe(workspace.golden);
+    expect(leftoversOf(workspace)).toEqual([]);
   });
 
   beforeEach((context) => context.skip(noStrace !== undefined, noStrace));
@@ -106,12 +105,12 @@ test("a second run on the same output is refused while the first is alive, and n
   const refused = runCli(overOld());
   expect(refused.stderr).toMatch(/^error: .*out: another run is writing it\nhint: wait for it, or stop it\n$/);
   expect(refused.code).toBe(1);
-  expect(stateOf(workspace.out)).toBe(workspace.old);
+  expect(outputOf(workspace)).toBe(workspace.old);
   first.kill("SIGKILL");
   await once(first, "exit");
   expect(runCli(overOld()).code).toBe(0);
-  expect(stateOf(workspace.out)).toBe(workspace.golden);
-  expect(leftoversOf(workspace.out)).toEqual([]);
+  expect(outputOf(workspace)).toBe(workspace.golden);
+  expect(leftoversOf(workspace)).toEqual([]);
 });
 
 describe("an input that changes while it is used", () => {

@@ -8,11 +8,10 @@
  */
 
 import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { LoraToolError, merge } from "lora-tool";
-import { stateOf } from "../support/folder-state.js";
 import { runCli, underStrace } from "../support/process.js";
-import { inputsOf, leftoversOf } from "./workspace.js";
+import { inputsOf, leftoversOf, outputOf } from "./workspace.js";
 
 const WRITING = [
   ...[
@@ -83,7 +82,7 @@ export function findKillPoints({ out }, args, log) {
  * @returns {Promise<{ killed: boolean, state: string, violations: string[] }>}
  */
 export async function killAt(workspace, args, { call, when, path }, before) {
-  const { out, golden, old, inputs } = workspace;
+  const { out, golden, old, inputs, base, adapter, outputNames } = workspace;
   if (before === "old") workspace.placeOld();
   else workspace.clear();
   const { code, signal } = runCli(args, {
@@ -96,22 +95,25 @@ export async function killAt(workspace, args, { call, when, path }, before) {
     [golden, "new"],
   ]);
   if (before === "old") names.set(old, "old");
-  const state = names.get(stateOf(out)) ?? "broken";
+  const state = names.get(outputOf(workspace)) ?? "broken";
   if (state === "broken") violations.push("the output is neither absent, old nor new");
   if (!killed && code !== 0) violations.push(`exit code ${code}`);
   if (!killed && state !== "new") violations.push("a run that ended well wrote something else");
 
-  // Exactly the same command again; only an output that is complete already may be in its way.
-  const [, base = "", adapter = ""] = args;
-  const overwrite = args.includes("--overwrite");
+  // Exactly the same command again; only what is complete may be in its way: an output, or data whose model is not there yet.
+  const again = (/** @type {boolean} */ overwrite) =>
+    merge({ base, adapters: [{ path: adapter }], out, workers: 1, overwrite });
   try {
-    await merge({ base, adapters: [{ path: adapter }], out, workers: 1, overwrite });
+    await again(args.includes("--overwrite"));
   } catch (error) {
-    const inItsWay = error instanceof LoraToolError && error.code === "OUTPUT_EXISTS" && state === "new";
-    if (!inItsWay) violations.push(`the next run failed: ${error}`);
+    const exists = error instanceof LoraToolError && error.code === "OUTPUT_EXISTS" ? error.file : undefined;
+    const isData = state === "absent" && outputNames.slice(1).some((name) => exists === join(dirname(out), name));
+    if (isData) await again(true);
+    else if (exists === undefined || state !== "new") violations.push(`the next run failed: ${error}`);
   }
-  if (stateOf(out) !== golden) violations.push("the next run wrote something else");
-  if (leftoversOf(out).length > 0) violations.push(`left behind: ${leftoversOf(out).join(", ")}`);
+  if (outputOf(workspace) !== golden) violations.push("the next run wrote something else");
+  const leftovers = leftoversOf(workspace);
+  if (leftovers.length > 0) violations.push(`left behind: ${leftovers.join(", ")}`);
   if (inputsOf(workspace) !== inputs) violations.push("an input changed");
   return { killed, state, violations };
 }

@@ -5,19 +5,23 @@ import { describe, expect, test } from "vitest";
 import { whyNoStrace } from "../support/process.js";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { findKillPoints, killAt } from "./kill-points.js";
-import { createWorkspace } from "./workspace.js";
+import { WORKSPACES } from "./workspace.js";
 
 const reason = whyNoStrace();
 
 /** Points of each sweep; the last ones lie around the rename and are all taken. */
-const SPREAD = 6;
+const SPREAD = 3;
 const LAST = 6;
 
-describe.each(["absent", "old"] as const)("a merge that is killed while its output is %s", (before) => {
+const CASES = Object.entries(WORKSPACES).flatMap(([what, create]) =>
+  (["absent", "old"] as const).map((before) => ({ what, create, before })),
+);
+
+describe.each(CASES)("a merge into $what that is killed while its output is $before", ({ create, before }) => {
   test("leaves the output absent, old or new, and nothing that hinders the next run", async (context) => {
     context.skip(reason !== undefined, reason);
     const folder = temporaryFolder();
-    const workspace = await createWorkspace(folder);
+    const workspace = await create(folder);
     const args = before === "old" ? [...workspace.args, "--overwrite"] : workspace.args;
     if (before === "old") workspace.placeOld();
     const points = findKillPoints(workspace, args, join(folder, "trace"));

@@ -10,7 +10,7 @@ import { rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { InterruptedError, toFileError } from "../../core/errors.ts";
 import { type StagedOutput, stageOutput } from "../output.ts";
-import { assertWritable, type TargetRules } from "../output-checks.ts";
+import { assertWritable, clearLeftovers, type TargetRules } from "../output-checks.ts";
 import type { OnnxLayout } from "./layout.ts";
 
 interface StagedFile {
@@ -31,9 +31,11 @@ export class StagedModel {
   constructor(target: string, layout: OnnxLayout, rules: Omit<TargetRules, "kind">) {
     this.#target = resolve(target);
     this.#rules = { ...rules, kind: "file" };
+    const targets = layout.files.map(({ name }) => ({ name, target: join(dirname(this.#target), name) }));
     try {
-      for (const { name } of layout.files) {
-        const target = join(dirname(this.#target), name);
+      // Of all files first: one that exists and may stay must not keep what a killed run left of the others.
+      for (const { target } of targets) clearLeftovers(target, undefined);
+      for (const { name, target } of targets) {
         const stage = stageOutput(target, this.#rules);
         this.#opened.push(stage);
         this.#stages.set(name, { stage, target, path: stage.createFile(name) });
