@@ -2,7 +2,8 @@
  * What a caller may ask of `convert`.
  */
 
-import type { ExpertOrder } from "../adapters/adapter.ts";
+import { EXPERT_ORDERS, type ExpertOrder } from "../adapters/adapter.ts";
+import { type OptionKinds, RUN_OPTION_KINDS } from "../core/option-kinds.ts";
 import type { RunOptions } from "../core/progress.ts";
 
 /** Layouts of adapters, and containers of models. */
@@ -34,3 +35,15 @@ export interface ConvertOptions extends RunOptions {
   /** Plan only. */
   readonly dryRun?: boolean | undefined;
 }
+
+export const CONVERT_OPTION_KINDS: OptionKinds<ConvertOptions> = {
+  ...RUN_OPTION_KINDS,
+  input: "required a text",
+  to: { required: CONVERT_TARGETS },
+  base: "a text",
+  expertOrder: EXPERT_ORDERS,
+  link: "true or false",
+  out: "required a text",
+  overwrite: "true or false",
+  dryRun: "true or false",
+};

@@ -4,12 +4,19 @@
  */
 
 import { UsageError } from "./errors.ts";
+import type { RunOptions } from "./progress.ts";
 import { quote } from "./text.ts";
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
 const isText = (value: unknown): value is string => typeof value === "string";
 const isRecord = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isWeightedPath = (value: unknown) => {
+  if (!isRecord(value)) return false;
+  const { path, weight, ...others } = value as Record<string, unknown>;
+  return isText(path) && (weight === undefined || isNumber(weight)) && Object.keys(others).length === 0;
+};
 
 /** What an option may hold, in the words that errors have for it, and how that is seen. Ranges are up to the option. */
 const TESTS = {
@@ -20,6 +27,9 @@ const TESTS = {
   "a list of numbers": (value: unknown) => Array.isArray(value) && value.every(isNumber),
   "two numbers": (value: unknown) => Array.isArray(value) && value.length === 2 && value.every(isNumber),
   "a text or a list of texts": (value: unknown) => isText(value) || (Array.isArray(value) && value.every(isText)),
+  "a number or a text": (value: unknown) => isNumber(value) || isText(value),
+  "a list of { path, weight? }": (value: unknown) => Array.isArray(value) && value.every(isWeightedPath),
+  "texts by name": (value: unknown) => isRecord(value) && Object.values(value).every(isText),
   "numbers by name": (value: unknown) => isRecord(value) && Object.values(value).every(isNumber),
   "numbers and texts by name": (value: unknown) =>
     isRecord(value) && Object.values(value).every((entry) => isNumber(entry) || isText(entry)),
@@ -32,10 +42,20 @@ type Kind = keyof typeof TESTS;
 /** A kind, or all texts that the option may be. */
 export type OptionKind = Kind | readonly string[];
 
+const REQUIRED = "required ";
+
+type RequiredKind = `required ${Kind}` | { readonly required: readonly string[] };
+
 /** A row for each option; those that must be there say so. */
 export type OptionKinds<Options> = {
-  readonly [Name in keyof Options]-?: undefined extends Options[Name] ? OptionKind : `required ${Kind}`;
+  readonly [Name in keyof Options]-?: undefined extends Options[Name] ? OptionKind : RequiredKind;
 };
+
+/** The rows of what every long call takes. */
+export const RUN_OPTION_KINDS = {
+  signal: "an AbortSignal",
+  onProgress: "a function",
+} as const satisfies OptionKinds<RunOptions>;
 
 /**
  * @param command that the options are for, as errors name it
@@ -47,19 +67,24 @@ export function assertOptionKinds<Options extends object>(
   kinds: OptionKinds<Options>,
 ): void {
   if (!isRecord(options)) throw new UsageError(`${command}: expected an object of options, got ${describe(options)}`);
-  const rows = new Map<string, OptionKind | `required ${Kind}`>(Object.entries(kinds));
+  const rows = new Map<string, OptionKind | RequiredKind>(Object.entries(kinds));
   const given = new Map<string, unknown>(Object.entries(options));
   for (const name of given.keys()) if (!rows.has(name)) throw unknownOption(command, name, [...rows.keys()]);
   for (const [name, row] of rows) {
     const value = given.get(name);
-    const isRequired = typeof row === "string" && row.startsWith("required ");
-    if (value === undefined && !isRequired) continue;
-    const kind = isRequired ? (row.slice("required ".length) as Kind) : (row as OptionKind);
+    const required = requiredKind(row);
+    if (value === undefined && required === undefined) continue;
+    const kind = required ?? (row as OptionKind);
     const fits = isText(kind) ? TESTS[kind](value) : kind.some((choice) => choice === value);
     if (fits) continue;
     const expected = isText(kind) ? kind : `one of ${kind.join(", ")}`;
     throw new UsageError(`expected ${expected}, got ${describe(value)}`, { subject: name });
   }
+}
+
+function requiredKind(row: OptionKind | RequiredKind): OptionKind | undefined {
+  if (isText(row)) return row.startsWith(REQUIRED) ? (row.slice(REQUIRED.length) as Kind) : undefined;
+  return "required" in row ? row.required : undefined;
 }
 
 function unknownOption(command: string, name: string, known: readonly string[]): UsageError {

@@ -5,8 +5,9 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { InterruptedError, MemoryError, UsageError } from "../core/errors.ts";
+import { type OptionKinds, RUN_OPTION_KINDS } from "../core/option-kinds.ts";
 import type { RunOptions } from "../core/progress.ts";
-import type { DeviceName, EngineName } from "./device.ts";
+import { DEVICES, type DeviceName, ENGINES, type EngineName } from "./device.ts";
 import { disableTelemetry } from "./telemetry.ts";
 import { type PackedError, unpackError } from "./worker-errors.ts";
 
@@ -21,6 +22,14 @@ export interface PoolOptions extends RunOptions {
   /** What computes them; default `onnxruntime`. */
   readonly engine?: EngineName | undefined;
 }
+
+/** What each of them may hold, before its range is looked at. */
+export const POOL_OPTION_KINDS = {
+  ...RUN_OPTION_KINDS,
+  workers: "a number",
+  device: Object.keys(DEVICES),
+  engine: Object.keys(ENGINES),
+} as const satisfies OptionKinds<PoolOptions>;
 
 /**
  * Threads for a pool whose engines run on the device: a GPU serves one session of a process, and TensorFlow.js may take one.

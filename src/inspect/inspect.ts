@@ -7,13 +7,16 @@ import type { LayerKind } from "../adapters/adapter.ts";
 import { describeArchitecture } from "../adapters/architecture/architecture.ts";
 import { isAdapter, openAdapter } from "../adapters/open-adapter.ts";
 import { DTYPE_BITS, type Dtype } from "../core/dtype.ts";
+import { InterruptedError } from "../core/errors.ts";
+import { assertOptionKinds, type OptionKinds, RUN_OPTION_KINDS } from "../core/option-kinds.ts";
+import type { RunOptions } from "../core/progress.ts";
 import { elementCount, type Shape } from "../core/shape.ts";
 import { openModel } from "../formats/open-model.ts";
 import { type FormatName, formatOf } from "../formats/registry.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { type InspectedGraph, inspectGraph } from "./inspect-graph.ts";
 
-export interface InspectOptions {
+export interface InspectOptions extends RunOptions {
   /** An adapter or a model: a folder or a file. */
   readonly path: string;
 }
@@ -80,9 +83,22 @@ export interface InspectedModel extends Inspected {
 
 export type InspectReport = InspectedAdapter | InspectedModel;
 
-/** Describes what a path holds. @throws typed errors, as a merge would for the same file */
-export async function inspect({ path }: InspectOptions): Promise<InspectReport> {
-  return isAdapter(path) ? inspectAdapter(path) : inspectModel(path);
+const OPTION_KINDS: OptionKinds<InspectOptions> = { ...RUN_OPTION_KINDS, path: "required a text" };
+
+/**
+ * Describes what a path holds.
+ *
+ * @throws {UsageError} naming the option that is unknown or wrong
+ * @throws typed errors, as a merge would for the same file
+ */
+export async function inspect(options: InspectOptions): Promise<InspectReport> {
+  assertOptionKinds("inspect", options, OPTION_KINDS);
+  const { path, signal, onProgress } = options;
+  if (signal?.aborted) throw new InterruptedError();
+  const report = await (isAdapter(path) ? inspectAdapter(path) : inspectModel(path));
+  const { length } = report.tensors;
+  onProgress?.({ phase: "plan", done: length, total: length, unit: "tensors" });
+  return report;
 }
 
 async function inspectAdapter(path: string): Promise<InspectedAdapter> {

@@ -2,19 +2,26 @@
  * The inputs of a merge, opened and understood: base, adapters, and the plan that follows from both.
  */
 
-import type { ExpertOrder } from "../adapters/adapter.ts";
+import { EXPERT_ORDERS, type ExpertOrder } from "../adapters/adapter.ts";
 import { describeArchitecture } from "../adapters/architecture/architecture.ts";
 import type { ResolvedAdapter } from "../adapters/edit.ts";
 import { openAdapter } from "../adapters/open-adapter.ts";
 import { resolveAdapter } from "../adapters/resolve/resolve.ts";
 import { UnsupportedError, UsageError } from "../core/errors.ts";
+import type { OptionKinds } from "../core/option-kinds.ts";
 import { escapeText } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
 import { openModel } from "../formats/open-model.ts";
 import { findFormat } from "../formats/registry.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
 import { takesDeltas } from "./combine/join-edits.ts";
-import { type ChosenMethod, chooseMethod, type MethodOptions, unusedParameters } from "./combine/options.ts";
+import {
+  type ChosenMethod,
+  chooseMethod,
+  METHOD_OPTION_KINDS,
+  type MethodOptions,
+  unusedParameters,
+} from "./combine/options.ts";
 import { type Folding, planFolding } from "./fold.ts";
 import { type MergePlan, OUTPUT_DTYPES, type OutputDtype, planMerge } from "./plan.ts";
 import type { WeightedAdapter } from "./provenance.ts";
@@ -35,6 +42,18 @@ export interface InputOptions extends MethodOptions {
   readonly map?: Readonly<Record<string, string>> | undefined;
 }
 
+/** What each of them may hold, before its range is looked at. */
+export const INPUT_OPTION_KINDS = {
+  ...METHOD_OPTION_KINDS,
+  base: "required a text",
+  adapters: "required a list of { path, weight? }",
+  dtype: OUTPUT_DTYPES,
+  allowUnused: "true or false",
+  expertOrder: EXPERT_ORDERS,
+  fold: "true or false",
+  map: "texts by name",
+} as const satisfies OptionKinds<InputOptions>;
+
 export interface Inputs {
   readonly model: Model;
   readonly adapters: readonly WeightedAdapter[];
@@ -52,9 +71,6 @@ export interface Inputs {
  */
 export async function openInputs(options: InputOptions): Promise<Inputs> {
   const { expertOrder, allowUnused = false, dtype = "keep", fold = false } = options;
-  if (!OUTPUT_DTYPES.includes(dtype)) {
-    throw new UsageError(`expected dtype ${OUTPUT_DTYPES.join(", ")}, got ${String(dtype)}`);
-  }
   if (options.adapters.length === 0 && !fold) throw new UsageError("expected at least one adapter, got none");
   const method = chooseMethod(options);
   const model = await openModel(options.base);

@@ -4,11 +4,12 @@
 
 import { byteSize } from "../core/byte-size.ts";
 import { MismatchError, UsageError } from "../core/errors.ts";
+import { assertOptionKinds, type OptionKinds } from "../core/option-kinds.ts";
 import { assertPart, type Part } from "../core/part.ts";
-import type { PoolOptions } from "../engine/worker-pool.ts";
+import { POOL_OPTION_KINDS, type PoolOptions } from "../engine/worker-pool.ts";
 import { assertUnchanged } from "../formats/byte-source.ts";
 import { fillTensors, hashFiles, type MergePool, openPool } from "./execute.ts";
-import { filesOf, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
+import { filesOf, INPUT_OPTION_KINDS, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
 import { stageOnnx } from "./onnx-output.ts";
 import type { MergeOutput } from "./output.ts";
 import { openParts, removeParts, writePart } from "./parts.ts";
@@ -40,6 +41,7 @@ export interface MergeOptions extends InputOptions, PoolOptions {
 /**
  * Merges adapters into a base: W' = W + Σ weight · scale · up · down, summed in f32 and rounded once.
  *
+ * @throws {UsageError} naming the option that is unknown or wrong
  * @throws {MismatchError} ADAPTER_MISMATCH with every misfit, NOTHING_CHANGED, VERIFICATION_FAILED
  * @throws {NonFiniteError} naming the tensor whose result is not finite
  * @throws {FileError} for what stands in the way on disk; the output is then as it was
@@ -73,7 +75,22 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
   }
 }
 
-function assertOptions({ part, finish, maxShardSize = 1 }: MergeOptions): void {
+const OPTION_KINDS: OptionKinds<MergeOptions> = {
+  ...INPUT_OPTION_KINDS,
+  ...POOL_OPTION_KINDS,
+  out: "required a text",
+  maxShardSize: "a number or a text",
+  part: "numbers by name",
+  finish: "true or false",
+  verify: "true or false",
+  allowUnchanged: "true or false",
+  overwrite: "true or false",
+  dryRun: "true or false",
+};
+
+function assertOptions(options: MergeOptions): void {
+  assertOptionKinds("merge", options, OPTION_KINDS);
+  const { part, finish, maxShardSize = 1 } = options;
   if (part !== undefined && finish) throw new UsageError("part and finish exclude each other");
   if (part !== undefined) assertPart(part);
   if (byteSize(String(maxShardSize)) === undefined)

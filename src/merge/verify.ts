@@ -6,14 +6,15 @@
  */
 
 import { DTYPE_BITS, isFloatDtype } from "../core/dtype.ts";
+import { assertOptionKinds, type OptionKinds } from "../core/option-kinds.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
-import type { PoolOptions } from "../engine/worker-pool.ts";
+import { POOL_OPTION_KINDS, type PoolOptions } from "../engine/worker-pool.ts";
 import { openModel } from "../formats/open-model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { type MergePool, openPool } from "./execute.ts";
-import { type InputOptions, openInputs } from "./inputs.ts";
+import { INPUT_OPTION_KINDS, type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
 import { outputBytes } from "./output-layout.ts";
 import { type PlannedTensor, tensorsOf } from "./plan.ts";
@@ -24,6 +25,12 @@ export interface VerifyOptions extends InputOptions, PoolOptions {
   /** The model to check: anything that can be a base. */
   readonly merged: string;
 }
+
+const OPTION_KINDS: OptionKinds<VerifyOptions> = {
+  ...INPUT_OPTION_KINDS,
+  ...POOL_OPTION_KINDS,
+  merged: "required a text",
+};
 
 type CheckJob = VerifyJob | CompareJob;
 
@@ -51,6 +58,7 @@ export interface VerifyReport {
 
 /** Opens everything anew and checks the merged model; `passed` tells the verdict, nothing is thrown for a difference. */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
+  assertOptionKinds("verify", options, OPTION_KINDS);
   const { plan, model, folding } = await openInputs(options);
   const { store, graph } = await openModel(options.merged);
   const pool = openPool(plan, options);

@@ -4,6 +4,7 @@
 
 import { CONVENTIONS, type Convention, EXPERT_ORDERS, type ExpertOrder } from "../adapters/adapter.ts";
 import { UsageError } from "../core/errors.ts";
+import { assertOptionKinds, type OptionKinds, RUN_OPTION_KINDS } from "../core/option-kinds.ts";
 import type { RunOptions } from "../core/progress.ts";
 
 export interface RescaleOptions extends RunOptions {
@@ -25,9 +26,23 @@ export interface RescaleOptions extends RunOptions {
   readonly dryRun?: boolean | undefined;
 }
 
+const OPTION_KINDS: OptionKinds<RescaleOptions> = {
+  ...RUN_OPTION_KINDS,
+  adapter: "required a text",
+  to: { required: CONVENTIONS },
+  out: "required a text",
+  bake: "true or false",
+  flatten: "true or false",
+  alpha: "a number",
+  expertOrder: EXPERT_ORDERS,
+  overwrite: "true or false",
+  dryRun: "true or false",
+};
+
 /** @throws {UsageError} naming the options that are wrong or exclude each other */
-export function assertOptions({ to, bake, flatten, alpha, expertOrder }: RescaleOptions): void {
-  if (!CONVENTIONS.includes(to)) throw new UsageError(`expected to ${CONVENTIONS.join(" or ")}, got ${String(to)}`);
+export function assertOptions(options: RescaleOptions): void {
+  assertOptionKinds("rescale", options, OPTION_KINDS);
+  const { bake, flatten, alpha } = options;
   if (alpha !== undefined && !(alpha > 0 && Number.isFinite(alpha))) {
     throw new UsageError(`expected an alpha above 0, got ${alpha}`);
   }
@@ -36,8 +51,5 @@ export function assertOptions({ to, bake, flatten, alpha, expertOrder }: Rescale
   }
   if (flatten && !bake && alpha === undefined) {
     throw new UsageError("flatten needs bake or alpha: one rank and one alpha leave one scale for all modules");
-  }
-  if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
-    throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
   }
 }

@@ -3,7 +3,7 @@
  */
 
 import { CONVENTIONS } from "../adapters/adapter.ts";
-import type { OptionKinds } from "../core/option-kinds.ts";
+import { type OptionKinds, RUN_OPTION_KINDS } from "../core/option-kinds.ts";
 import { DEVICES, ENGINES } from "../engine/device.ts";
 import { INITIALISATIONS } from "./adapter/initialisations.ts";
 import { OPTIMIZERS } from "./optimise/optimizer.ts";
@@ -60,7 +60,6 @@ export const TRAIN_OPTION_KINDS: OptionKinds<TrainOptions> = {
   threads: "a number",
   overwrite: "true or false",
   dryRun: "true or false",
-  signal: "an AbortSignal",
-  onProgress: "a function",
+  ...RUN_OPTION_KINDS,
   onEvent: "a function",
 };

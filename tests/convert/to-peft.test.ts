@@ -1,11 +1,12 @@
 /** Every adapter under fixtures that PEFT's LoRA, LoHa or LoKr can express, as a PEFT folder: it merges to what the original must give. */
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { convert } from "lora-tool";
 import { describe, expect, test } from "vitest";
 import { errorOfBuilt } from "../support/errors.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { casesOf, expectSameMerge } from "./cases.ts";
+import { caseOf, casesOf, expectSameMerge } from "./cases.ts";
 
 /** Deltas that are no product of two matrices, and token rows alone. */
 const OTHER_KINDS = /ia3|vera/;
@@ -13,7 +14,7 @@ const OTHER_KINDS = /ia3|vera/;
 /** One of each kind of module, of settings and of whole tensors; the rest differ in their bases only. */
 const KINDS = new RegExp(
   "adalora$|infix|bias-|conv|embedding-|experts$|lora-bias$|v4-rslora|expert-major|multihead|pissa$|olora|patterns|dora|" +
-    "rslora|modules-to-save$|trainable-tokens|tied-ensure|resized-vocab-lora|llama-lora$|adapter-f16|loha|lokr|ia3|vera",
+    "rslora|modules-to-save$|trainable-tokens|tied-ensure|resized-vocab-lora|llama-lora$|adapter-f16|loha|lokr|ia3|velora|monteclora|vera",
 );
 
 const cases = casesOf("peft").filter(({ name }) => KINDS.test(name));
@@ -36,4 +37,22 @@ describe.each(others)("$name", ({ adapter }) => {
     const error = await errorOfBuilt(() => convert({ input: adapter, to: "peft", out }));
     expect(error).toMatchObject({ code: "UNSUPPORTED_ADAPTER", subject: expect.stringMatching(/./) });
   });
+});
+
+test.each([
+  ["velora", "velora_config"],
+  ["monteclora", "monteclora_config"],
+])("settings of %s do not ask for tensors that only training used", async (name, setting) => {
+  const out = join(temporaryFolder(), "adapter");
+  await convert({ input: caseOf(`peft/${name}`).adapter, to: "peft", out });
+  const settings = JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8"));
+  expect(settings).toMatchObject({ peft_type: "LORA" });
+  expect(settings).not.toHaveProperty(setting);
+});
+
+test("rows of tokens alone are of PEFT's type for them, whose LoRA needs a target", async () => {
+  const out = join(temporaryFolder(), "adapter");
+  await convert({ input: caseOf("peft/trainable-tokens-type").adapter, to: "peft", out });
+  const settings = JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8"));
+  expect(settings).toMatchObject({ peft_type: "TRAINABLE_TOKENS", token_indices: [6, 0] });
 });

@@ -329,15 +329,15 @@ describe("a merge refuses", () => {
     ["shards of no bytes", { maxShardSize: 0 }, /maxShardSize.*got 0/],
     ["shards of NaN bytes", { maxShardSize: Number.NaN }, /got NaN/],
     ["a part behind the last", { part: { index: 3, count: 2 } }, /got 3 of 2/],
-    ["an unknown dtype", { dtype: "i8" }, /expected dtype .* got i8/],
-    ["an unknown method", { method: "magic" }, /expected method .* got magic/],
+    ["an unknown dtype", { dtype: "i8" }, /dtype.*expected one of keep, .*got "i8"/],
+    ["an unknown method", { method: "magic" }, /method.*expected one of add, .*got "magic"/],
     ["an endless weight", { weight: Number.POSITIVE_INFINITY }, /finite weight/],
   ])("%s as wrong usage", async (_, options, mentions) => {
     const folder = temporaryFolder();
     const [base, path] = [writeBase(folder), writeAdapter(folder)];
-    const { weight = 1 } = options as { weight?: number };
+    const { weight = 1, ...others } = options as { weight?: number };
     const error = await errorOfBuilt(() =>
-      merge({ base, adapters: [{ path, weight }], out: join(folder, "out"), ...options }),
+      merge({ base, adapters: [{ path, weight }], out: join(folder, "out"), ...others }),
     );
     expect([error.name, error.code]).toEqual(["UsageError", "INVALID_OPTION"]);
     expect(error.message).toMatch(mentions);

@@ -76,25 +76,25 @@ describe("a merged model fails with", () => {
 });
 
 describe("with a base of a few numbers", () => {
+  /** What was merged; the folder has all of it. */
   interface Made {
     readonly folder: string;
-    readonly base: string;
-    readonly adapters: { path: string }[];
+    readonly inputs: { readonly base: string; readonly adapters: { path: string }[]; readonly workers: number };
     readonly merged: string;
-    readonly workers: number;
   }
+
+  const verdictOf = ({ inputs, merged }: Made) => verify({ ...inputs, merged });
 
   async function make(tensors: SmallTensors = BASE_TENSORS, settings: object = {}): Promise<Made> {
     const folder = temporaryFolder();
-    const made = {
-      folder,
+    const inputs = {
       base: writeBase(folder, tensors),
       adapters: [{ path: writeAdapter(folder, undefined, settings) }],
-      merged: join(folder, "out"),
       workers: 1,
     };
-    await merge({ ...made, out: made.merged });
-    return made;
+    const merged = join(folder, "out");
+    await merge({ ...inputs, out: merged });
+    return { folder, inputs, merged };
   }
 
   /** Writes the merged weights anew, as the function has them. */
@@ -118,16 +118,16 @@ describe("with a base of a few numbers", () => {
   ])("%s than the merge had fails", async (_, settings) => {
     const made = await make();
     const adapter = writeAdapter(made.folder, undefined, settings, "other");
-    const report = await verify({ ...made, adapters: [{ path: adapter }] });
+    const report = await verdictOf({ ...made, inputs: { ...made.inputs, adapters: [{ path: adapter }] } });
     expect(report.passed).toBe(false);
     expect(report.worst.map(({ name }) => name).sort()).toEqual([`${Q}.weight`, `${V}.weight`]);
   });
 
   test("another weight fails, and the base alone", async () => {
     const made = await make();
-    const [adapter] = made.adapters;
-    expect((await verify({ ...made, adapters: [{ path: adapter?.path ?? "", weight: 1.001 }] })).passed).toBe(false);
-    expect((await verify({ ...made, merged: made.base })).passed).toBe(false);
+    const adapters = made.inputs.adapters.map(({ path }) => ({ path, weight: 1.001 }));
+    expect((await verdictOf({ ...made, inputs: { ...made.inputs, adapters } })).passed).toBe(false);
+    expect((await verdictOf({ ...made, merged: made.inputs.base })).passed).toBe(false);
   });
 
   test("a missing tensor, one too many and one of another shape are named", async () => {
@@ -139,7 +139,7 @@ describe("with a base of a few numbers", () => {
       tensors.set("model.extra.weight", { ...norm, name: "model.extra.weight" });
       tensors.set(`${Q}.weight`, { ...q, shape: [8, 6] });
     });
-    const report = await verify(made);
+    const report = await verdictOf(made);
     expect(report.passed).toBe(false);
     expect([...report.problems].sort()).toEqual([
       '"model.extra.weight": expected no such tensor, base and adapters give none',
@@ -156,7 +156,7 @@ describe("with a base of a few numbers", () => {
       tensors.set(`${Q}.weight`, v);
       tensors.set(`${V}.weight`, q);
     });
-    const report = await verify(made);
+    const report = await verdictOf(made);
     expect(report.passed).toBe(false);
     expect(report.worst.map(({ name }) => name).sort()).toEqual([`${Q}.weight`, `${V}.weight`]);
   });
@@ -166,7 +166,7 @@ describe("with a base of a few numbers", () => {
     const path = join(made.merged, "model.safetensors");
     const tensor = openSafetensors(path).tensors.get(`${Q}.weight`);
     flip(tensor, 4 * 5, 1);
-    const report = await verify(made);
+    const report = await verdictOf(made);
     expect(report).toMatchObject({ passed: true, different: 1, worst: [{ name: `${Q}.weight`, different: 1 }] });
     expect(report.maxUlp).toBeGreaterThan(0);
     expect(report.maxUlp).toBeLessThanOrEqual(1);
@@ -176,8 +176,8 @@ describe("with a base of a few numbers", () => {
     const made = await make();
     for (const dtype of ["bf16", "f16"] as const) {
       const merged = join(made.folder, dtype);
-      await merge({ ...made, out: merged, dtype });
-      expect(await verify({ ...made, merged })).toMatchObject({ passed: true, different: 0 });
+      await merge({ ...made.inputs, out: merged, dtype });
+      expect(await verdictOf({ ...made, merged })).toMatchObject({ passed: true, different: 0 });
     }
   });
 
@@ -187,8 +187,8 @@ describe("with a base of a few numbers", () => {
       "model.mask": { shape: [4], value: (index: number) => [Number.NaN, -Infinity, 0, 1][index] ?? 0 },
     };
     const made = await make(odd);
-    await merge({ ...made, out: join(made.folder, "again"), verify: true });
-    expect((await verify(made)).passed).toBe(true);
+    await merge({ ...made.inputs, out: join(made.folder, "again"), verify: true });
+    expect((await verdictOf(made)).passed).toBe(true);
   });
 });
 

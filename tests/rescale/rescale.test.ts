@@ -241,7 +241,7 @@ describe("refuses, and writes nothing", () => {
     [{ flatten: true }, /needs bake or alpha/],
     [{ alpha: 0 }, /above 0/],
     [{ alpha: Number.NaN }, /above 0/],
-    [{ to: "both" as "lora" }, /lora or rslora/],
+    [{ to: "both" as "lora" }, /to.*expected one of lora, rslora/],
     [{ out: "x.safetensors" }, /folder/],
   ])("%j", async (wish, message) => {
     const folder = temporaryFolder();

@@ -3,6 +3,7 @@
  */
 
 import { UsageError } from "../../core/errors.ts";
+import type { OptionKinds } from "../../core/option-kinds.ts";
 import { MAJORITY_SIGNS, type MajoritySign, type MethodParameter, type MethodSettings } from "./method.ts";
 import { METHOD_NAMES, METHODS, type MethodName } from "./registry.ts";
 
@@ -19,6 +20,15 @@ export interface MethodOptions {
   readonly rank?: number | undefined;
 }
 
+/** What each of them may hold, before its range is looked at. */
+export const METHOD_OPTION_KINDS = {
+  method: METHOD_NAMES,
+  density: "a number",
+  majoritySign: MAJORITY_SIGNS,
+  seed: "a number",
+  rank: "a number",
+} as const satisfies OptionKinds<MethodOptions>;
+
 /** The method that was chosen, with every parameter. */
 export interface ChosenMethod {
   readonly name: MethodName;
@@ -30,14 +40,8 @@ const DEFAULTS: MethodSettings = { density: 0.5, majoritySign: "total", seed: 0 
 
 /** @throws {UsageError} naming the option that is wrong */
 export function chooseMethod({ method: name = "add", rank, ...given }: MethodOptions): ChosenMethod {
-  if (!METHOD_NAMES.includes(name)) {
-    throw new UsageError(`expected method ${METHOD_NAMES.join(", ")}, got ${String(name)}`);
-  }
   const { density = DEFAULTS.density, majoritySign = DEFAULTS.majoritySign, seed = DEFAULTS.seed } = given;
   if (!(density > 0 && density <= 1)) throw new UsageError(`expected a density above 0 and up to 1, got ${density}`);
-  if (!MAJORITY_SIGNS.includes(majoritySign)) {
-    throw new UsageError(`expected majoritySign ${MAJORITY_SIGNS.join(" or ")}, got ${String(majoritySign)}`);
-  }
   if (!Number.isSafeInteger(seed) || seed < 0) throw new UsageError(`expected a whole seed from 0 on, got ${seed}`);
   if (rank !== undefined && !(Number.isSafeInteger(rank) && rank >= 1)) {
     throw new UsageError(`expected a rank from 1 on, got ${rank}`);

@@ -4,7 +4,8 @@
 
 import type { FactorDtypeWish } from "../../adapters/low-rank/factor-dtype.ts";
 import { UsageError } from "../../core/errors.ts";
-import type { PoolOptions } from "../../engine/worker-pool.ts";
+import { assertOptionKinds, type OptionKinds } from "../../core/option-kinds.ts";
+import { POOL_OPTION_KINDS, type PoolOptions } from "../../engine/worker-pool.ts";
 import { assertRankTarget } from "../resize/options.ts";
 
 /** Dtypes that new factors may have; f32 leaves the least behind. */
@@ -31,12 +32,24 @@ export interface ExtractOptions extends PoolOptions {
   readonly dryRun?: boolean | undefined;
 }
 
+const OPTION_KINDS: OptionKinds<ExtractOptions> = {
+  ...POOL_OPTION_KINDS,
+  base: "required a text",
+  tuned: "required a text",
+  out: "required a text",
+  rank: "a number",
+  energy: "a number",
+  exact: "true or false",
+  dtype: EXTRACT_DTYPES,
+  overwrite: "true or false",
+  dryRun: "true or false",
+};
+
 /** @throws {UsageError} naming the option that is wrong or missing */
-export function assertOptions({ rank, energy, dtype = "f32", out }: ExtractOptions): void {
-  assertRankTarget({ rank, energy });
-  if (!EXTRACT_DTYPES.includes(dtype)) {
-    throw new UsageError(`expected dtype ${EXTRACT_DTYPES.join(", ")}, got ${String(dtype)}`);
-  }
+export function assertOptions(options: ExtractOptions): void {
+  assertOptionKinds("extract", options, OPTION_KINDS);
+  const { out } = options;
+  assertRankTarget(options);
   if (out.endsWith(".safetensors")) {
     throw new UsageError("expected a folder: rank and alpha stand in adapter_config.json", { subject: out });
   }

@@ -6,7 +6,8 @@ import { EXPERT_ORDERS, type ExpertOrder } from "../../adapters/adapter.ts";
 import { FACTOR_DTYPES, type FactorDtypeWish } from "../../adapters/low-rank/factor-dtype.ts";
 import { assertProcessor } from "../../adapters/low-rank/processor-only.ts";
 import { UsageError } from "../../core/errors.ts";
-import type { PoolOptions } from "../../engine/worker-pool.ts";
+import { assertOptionKinds, type OptionKinds } from "../../core/option-kinds.ts";
+import { POOL_OPTION_KINDS, type PoolOptions } from "../../engine/worker-pool.ts";
 
 export interface ResizeOptions extends PoolOptions {
   /** An adapter of any layout whose deltas are products of two factors. */
@@ -26,19 +27,26 @@ export interface ResizeOptions extends PoolOptions {
   readonly dryRun?: boolean | undefined;
 }
 
+const OPTION_KINDS: OptionKinds<ResizeOptions> = {
+  ...POOL_OPTION_KINDS,
+  adapter: "required a text",
+  out: "required a text",
+  rank: "a number",
+  energy: "a number",
+  dtype: FACTOR_DTYPES,
+  expertOrder: EXPERT_ORDERS,
+  overwrite: "true or false",
+  dryRun: "true or false",
+};
+
 /**
  * @throws {UsageError} naming the option that is wrong or missing
  * @throws {UnsupportedError} DEVICE_UNAVAILABLE
  */
-export function assertOptions({ rank, energy, dtype = "keep", expertOrder, device }: ResizeOptions): void {
-  assertRankTarget({ rank, energy });
-  assertProcessor(device);
-  if (!FACTOR_DTYPES.includes(dtype)) {
-    throw new UsageError(`expected dtype ${FACTOR_DTYPES.join(", ")}, got ${String(dtype)}`);
-  }
-  if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
-    throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
-  }
+export function assertOptions(options: ResizeOptions): void {
+  assertOptionKinds("resize", options, OPTION_KINDS);
+  assertRankTarget(options);
+  assertProcessor(options.device);
 }
 
 /** @throws {UsageError} when neither is given or one is out of range */

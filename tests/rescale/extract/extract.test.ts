@@ -175,7 +175,7 @@ describe("refuses, and writes nothing", () => {
     [{}, /a rank or an energy/],
     [{ rank: 0 }, /from 1 on/],
     [{ energy: 2 }, /up to 1/],
-    [{ rank: 1, dtype: "keep" as "f32" }, /dtype f32/],
+    [{ rank: 1, dtype: "keep" as "f32" }, /dtype.*expected one of f32/],
     [{ rank: 1, out: "x.safetensors" }, /folder/],
   ])("%j", async (wish, message) => {
     const base = join(FIXTURES, "stories260K");

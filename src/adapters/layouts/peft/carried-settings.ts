@@ -22,6 +22,7 @@ const REPLACED: ReadonlySet<string> = new Set([
   "init_lora_weights",
   "use_bdlora",
   "velora_config",
+  "monteclora_config",
 ]);
 
 /** None for other layouts and for other types of PEFT, whose settings mean something else. */

@@ -6,8 +6,9 @@ import { EXPERT_ORDERS, type ExpertOrder } from "../../../adapters/adapter.ts";
 import { FACTOR_DTYPES, type FactorDtypeWish } from "../../../adapters/low-rank/factor-dtype.ts";
 import { assertProcessor } from "../../../adapters/low-rank/processor-only.ts";
 import { UsageError } from "../../../core/errors.ts";
-import type { PoolOptions } from "../../../engine/worker-pool.ts";
-import { type ChosenMethod, chooseMethod, type MethodOptions } from "../options.ts";
+import { assertOptionKinds, type OptionKinds } from "../../../core/option-kinds.ts";
+import { POOL_OPTION_KINDS, type PoolOptions } from "../../../engine/worker-pool.ts";
+import { type ChosenMethod, chooseMethod, METHOD_OPTION_KINDS, type MethodOptions } from "../options.ts";
 import { METHODS } from "../registry.ts";
 
 export interface CombineOptions extends MethodOptions, PoolOptions {
@@ -26,23 +27,30 @@ export interface CombineOptions extends MethodOptions, PoolOptions {
   readonly dryRun?: boolean | undefined;
 }
 
+const OPTION_KINDS: OptionKinds<CombineOptions> = {
+  ...METHOD_OPTION_KINDS,
+  ...POOL_OPTION_KINDS,
+  adapters: "required a list of { path, weight? }",
+  out: "required a text",
+  factorWise: "true or false",
+  dtype: FACTOR_DTYPES,
+  expertOrder: EXPERT_ORDERS,
+  overwrite: "true or false",
+  dryRun: "true or false",
+};
+
 /**
  * @throws {UsageError} naming the option that is wrong or missing
  * @throws {UnsupportedError} DEVICE_UNAVAILABLE
  */
 export function assertOptions(options: CombineOptions): ChosenMethod {
+  assertOptionKinds("combine", options, OPTION_KINDS);
   const method = chooseMethod(options);
-  const { adapters, dtype = "keep", expertOrder, out, factorWise, device } = options;
+  const { adapters, out, factorWise, device } = options;
   assertProcessor(device);
   if (adapters.length === 0) throw new UsageError("expected at least one adapter, got none");
   for (const { path, weight = 1 } of adapters) {
     if (!Number.isFinite(weight)) throw new UsageError(`expected a finite weight, got ${weight}`, { subject: path });
-  }
-  if (!FACTOR_DTYPES.includes(dtype)) {
-    throw new UsageError(`expected dtype ${FACTOR_DTYPES.join(", ")}, got ${String(dtype)}`);
-  }
-  if (expertOrder !== undefined && !EXPERT_ORDERS.includes(expertOrder)) {
-    throw new UsageError(`expected expertOrder ${EXPERT_ORDERS.join(" or ")}, got ${String(expertOrder)}`);
   }
   if (out.endsWith(".safetensors")) {
     throw new UsageError("expected a folder: rank, alpha and convention stand in adapter_config.json", {
