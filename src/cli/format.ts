@@ -2,6 +2,8 @@
  * Numbers and tables as people read them.
  */
 
+import { rangeOf } from "../core/range.ts";
+
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 
 /** Decimal units, three digits: `524 kB`, `2.20 GB`. */
@@ -36,10 +38,28 @@ export function formatShare(part: number, whole: number): string {
   return `${percent >= 99.95 && part < whole ? percent.toFixed(2) : Number(percent.toPrecision(2))} %`;
 }
 
-/** An effective scale or a range of them: `2`, `0.5 … 4.243`. */
-export function formatScale([lowest, highest]: readonly [number, number]): string {
-  const text = (scale: number) => String(Number(scale.toPrecision(5)));
-  return lowest === highest ? text(lowest) : `${text(lowest)} … ${text(highest)}`;
+/** Six digits, no zeros behind. */
+export function formatNumber(value: number): string {
+  return String(Number(value.toPrecision(6)));
+}
+
+export function formatChange(before: number, after: number): string {
+  return `${formatNumber(before)} → ${formatNumber(after)}`;
+}
+
+/** Lowest and highest: `8`, `4 … 16`. */
+export function formatRange(values: readonly number[]): string {
+  return formatEnds(values, formatNumber);
+}
+
+/** Lowest and highest of relative errors, two digits: `0.012 … 0.034`. */
+export function formatErrors(errors: readonly number[]): string {
+  return formatEnds(errors, (value) => String(Number(value.toPrecision(2))));
+}
+
+function formatEnds(values: readonly number[], format: (value: number) => string): string {
+  const [low, high] = rangeOf(values).map(format);
+  return low === high ? `${low}` : `${low} … ${high}`;
 }
 
 /** Columns padded to their widest cell, two spaces apart. */

@@ -2,11 +2,11 @@
  * The flags by which deltas are combined, shared by the commands that take several adapters.
  */
 
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { MAJORITY_SIGNS } from "../merge/combine/method.ts";
 import type { MethodOptions } from "../merge/combine/options.ts";
 import { METHOD_NAMES, METHODS } from "../merge/combine/registry.ts";
-import { parseShare } from "./options.ts";
+import { parseSeed, parseShare } from "./options.ts";
 
 export interface MethodFlags extends Omit<MethodOptions, "rank"> {
   readonly method: NonNullable<MethodOptions["method"]>;
@@ -34,13 +34,4 @@ export function methodHelp(): string {
     return `  ${name.padEnd(width)}  ${summary}${paper === undefined ? "" : ` (${paper})`}`;
   });
   return `\nMethods:\n${lines.join("\n")}\n`;
-}
-
-/** A whole number from 0 on. */
-function parseSeed(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError("expected a whole number from 0 on");
-  }
-  return value;
 }

@@ -7,15 +7,16 @@ import { EXPERT_ORDERS } from "../adapters/adapter.ts";
 import { FACTOR_DTYPES } from "../adapters/low-rank/factor-dtype.ts";
 import { byteSize } from "../core/byte-size.ts";
 import { UsageError } from "../core/errors.ts";
+import type { Part } from "../core/part.ts";
 import { quote } from "../core/text.ts";
 import { DEVICES, ENGINES } from "../engine/device.ts";
 
-export interface CommonOptions {
+export interface CommonFlags {
   readonly json?: true;
   readonly quiet?: true;
 }
 
-export interface OutputOptions extends CommonOptions {
+export interface OutputFlags extends CommonFlags {
   readonly out: string;
   readonly overwrite?: true;
   readonly dryRun?: true;
@@ -91,6 +92,13 @@ export function parseCount(text: string): number {
   return value;
 }
 
+/** A whole number of at least 0. */
+export function parseSeed(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("expected a whole number of at least 0");
+}
+
 /** A number above 0. */
 export function parseAlpha(text: string): number {
   const value = Number(text);
@@ -110,7 +118,7 @@ export function parseShare(text: string): number {
 }
 
 /** `2/8`: the second of eight parts. */
-export function parsePart(text: string): { readonly index: number; readonly count: number } {
+export function parsePart(text: string): Part {
   const match = /^(\d+)\/(\d+)$/.exec(text);
   const [index, count] = [Number(match?.[1]), Number(match?.[2])];
   if (match === null || index < 1 || index > count || count > 10_000) {

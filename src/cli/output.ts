@@ -3,7 +3,7 @@
  */
 
 import { type Io, paint } from "./io.ts";
-import type { CommonOptions } from "./options.ts";
+import type { CommonFlags } from "./options.ts";
 
 /** Characters that `JSON.stringify` leaves as they are and that could steer a terminal. */
 const UNPRINTABLE = /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
@@ -15,12 +15,12 @@ export function toJson(value: unknown, indent?: number): string {
 }
 
 /** Prints the report on stdout; `describe` is asked for words only when they are wanted. */
-export function printReport(io: Io, report: unknown, options: CommonOptions, describe: () => string): void {
+export function printReport(io: Io, report: unknown, options: CommonFlags, describe: () => string): void {
   io.stdout.write(options.json ? toJson(report, 2) : describe());
 }
 
 /** Warnings are diagnostics: stderr, one line each, not under `--quiet`; a JSON report carries them itself. */
-export function printWarnings(io: Io, warnings: readonly string[], options: CommonOptions): void {
+export function printWarnings(io: Io, warnings: readonly string[], options: CommonFlags): void {
   if (options.json || options.quiet) return;
   for (const warning of warnings) io.stderr.write(`${paint(io.stderr, "yellow", "warning:")} ${warning}\n`);
 }

@@ -74,7 +74,7 @@ function plainMessage({ message, code }: CommanderError): string {
 
 function createProgram(io: Io, json: boolean): Command {
   const program = new Command("lora-tool")
-    .description("LoRA and rsLoRA adapters: merged, inspected and verified exactly, in little memory.")
+    .description("LoRA and rsLoRA adapters: trained, merged, rescaled and converted exactly, in little memory.")
     .version(VERSION)
     .exitOverride()
     .showHelpAfterError("(lora-tool --help shows what there is)")

@@ -5,6 +5,7 @@
 import { escapeText } from "../core/text.ts";
 import type { DataSummary } from "../train/data/prepare.ts";
 import type { PreviewSpan, RowPreview } from "../train/data/preview.ts";
+import type { Fact } from "./facts.ts";
 import { formatCount, formatShare } from "./format.ts";
 import { type Io, paint } from "./io.ts";
 
@@ -22,7 +23,7 @@ const KINDS: Record<DataSummary["kind"], string> = {
 const SHOWN = 600;
 
 /** Labels and texts of the table of facts; `label` says what the data are for. */
-export function dataFacts(label: string, summary: DataSummary): [string, string][] {
+export function dataFacts(label: string, summary: DataSummary): Fact[] {
   const { path, kind, rows, kept, dropped, truncated, tokens, scored, longest, shortest } = summary;
   const left = dropped === 0 ? "" : `, ${formatCount(dropped)} left out`;
   const cut = truncated === 0 ? "" : `, ${formatCount(truncated)} cut`;

@@ -65,13 +65,6 @@ export function addTrainingOptions(command: Command): Command {
     .option("--threads <n>", "threads of the processor (default: one a core)", parseCount);
 }
 
-/** A whole number of at least 0. */
-export function parseSeed(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new InvalidArgumentError("expected a whole number of at least 0");
-}
-
 /** Any number; which ones are right is up to the option. */
 export function parseNumber(text: string): number {
   const value = Number(text);

@@ -7,10 +7,10 @@ import { escapeText } from "../core/text.ts";
 import type { StepEvent, TrainEvent } from "../train/run/events.ts";
 import { formatCount, formatSeconds } from "./format.ts";
 import { type Io, paint } from "./io.ts";
+import type { CommonFlags } from "./options.ts";
 import { createProgressBar } from "./progress-bar.ts";
+import { drawBar, StatusLine } from "./status-line.ts";
 
-const BAR_WIDTH = 20;
-const REDRAW_MS = 80;
 /** Steps over which loss and speed are averaged. */
 const WINDOW = 20;
 
@@ -22,20 +22,20 @@ export interface TrainProgress {
   clear(): void;
 }
 
-export function createTrainProgress(io: Io, quiet: boolean): TrainProgress {
-  if (quiet) return { onProgress: undefined, onEvent: undefined, clear: () => {} };
-  const reading = createProgressBar(io, quiet);
+export function createTrainProgress(io: Io, flags: CommonFlags): TrainProgress {
+  if (flags.quiet || flags.json) return { onProgress: undefined, onEvent: undefined, clear: () => {} };
+  const reading = createProgressBar(io, flags);
+  const line = new StatusLine(io);
   const startedAt = performance.now();
   const recent: StepEvent[] = [];
-  let [drawnAt, firstStep, isDrawn] = [0, 0, false];
+  let firstStep = 0;
   const clear = () => {
     reading.clear();
-    if (isDrawn) io.stderr.write("\r\u001b[K");
-    isDrawn = false;
+    line.clear();
   };
-  const say = (line: string) => {
+  const say = (text: string) => {
     clear();
-    io.stderr.write(`${line}\n`);
+    io.stderr.write(`${text}\n`);
   };
   const onEvent = (event: TrainEvent) => {
     if (event.kind === "warning") return say(`${paint(io.stderr, "yellow", "warning:")} ${event.message}`);
@@ -50,14 +50,9 @@ export function createTrainProgress(io: Io, quiet: boolean): TrainProgress {
         `step ${step}: eval loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toPrecision(4)}${best}`,
       );
     }
-    const now = performance.now();
-    if (!io.interactive || (now - drawnAt < REDRAW_MS && step < totalSteps)) return;
-    drawnAt = now;
-    const perStep = (now - startedAt) / 1000 / (step - firstStep + 1);
-    const columns = (io.stderr as Partial<NodeJS.WriteStream>).columns || 80;
-    // A line that wraps cannot be taken back.
-    io.stderr.write(`\r\u001b[K${trainLine(recent, perStep * (totalSteps - step)).slice(0, columns - 1)}`);
-    isDrawn = true;
+    if (!io.interactive) return;
+    const perStep = (performance.now() - startedAt) / 1000 / (step - firstStep + 1);
+    line.draw(() => trainLine(recent, perStep * (totalSteps - step)), step >= totalSteps);
   };
   const onProgress = (event: ProgressEvent) => {
     if (event.phase === "data") reading.onProgress?.(event);
@@ -66,12 +61,10 @@ export function createTrainProgress(io: Io, quiet: boolean): TrainProgress {
 }
 
 /** The line after the last of `recent` steps. */
-export function trainLine(recent: readonly StepEvent[], secondsLeft: number): string {
+function trainLine(recent: readonly StepEvent[], secondsLeft: number): string {
   const last = recent.at(-1);
   if (last === undefined) return "";
-  const share = last.step / last.totalSteps;
-  const filled = Math.round(share * BAR_WIDTH);
-  const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
+  const bar = drawBar(last.step / last.totalSteps);
   const tokens = recent.reduce((sum, step) => sum + step.tokens, 0);
   const loss = recent.reduce((sum, step) => sum + step.loss * step.tokens, 0) / Math.max(1, tokens);
   const seconds = recent.reduce((sum, step) => sum + step.tokens / step.tokensPerSecond, 0);

@@ -82,8 +82,8 @@ export function planJobs({ placed: tensors, copies, pathOf }: PlacedWork): Job[]
     if (placed.byteLength === 0) continue;
     const path = pathOf(placed.file);
     const { tensor } = placed;
-    const copies = tensor.steps.length === 0 && tensor.dtype === tensor.source.dtype;
-    if (copies) appendCopy(jobs, placed, path);
+    const staysAsItIs = tensor.steps.length === 0 && tensor.dtype === tensor.source.dtype;
+    if (staysAsItIs) appendCopy(jobs, placed, path);
     else jobs.push(...tensorJobs(placed, path));
   }
   return jobs.flatMap(splitCopy);

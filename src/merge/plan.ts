@@ -10,7 +10,7 @@ import { type ResolvedAdapter, replacesWhole } from "../adapters/edit.ts";
 import { type Dtype, isFloatDtype } from "../core/dtype.ts";
 import { MismatchError } from "../core/errors.ts";
 import { elementCount, formatShape, type Shape } from "../core/shape.ts";
-import { quote } from "../core/text.ts";
+import { counted, quote } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import type { MergeStep } from "./combine/combine-step.ts";
@@ -109,7 +109,7 @@ export function planMerge(
   if (problems.length > 0) {
     throw new MismatchError(
       "ADAPTER_MISMATCH",
-      `the adapter does not fit the base: ${problems.length} ${problems.length === 1 ? "problem" : "problems"}`,
+      `the adapter does not fit the base: ${counted(problems.length, "problem")}`,
       problems,
       {
         file: model.path,

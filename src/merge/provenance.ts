@@ -7,6 +7,8 @@
 
 import { basename } from "node:path";
 import type { Adapter } from "../adapters/adapter.ts";
+import type { Range } from "../core/range.ts";
+import { rangeOf } from "../core/range.ts";
 import { VERSION } from "../core/version.ts";
 import type { Model } from "../formats/model.ts";
 import type { FileIdentity } from "../formats/tensor-store.ts";
@@ -44,26 +46,18 @@ export function provenance(
     method: method.name,
     ...usedSettings(method),
     base: hashed(model.store.files),
-    adapters: adapters.map(({ adapter, weight }) => {
-      const [lowest, highest] = scaleRange(adapter);
-      return {
-        files: hashed(adapter.files),
-        method: adapter.method,
-        weight,
-        modules: adapter.modules.length,
-        scale: [lowest, highest],
-      };
-    }),
+    adapters: adapters.map(({ adapter, weight }) => ({
+      files: hashed(adapter.files),
+      method: adapter.method,
+      weight,
+      modules: adapter.modules.length,
+      scale: scaleRange(adapter),
+    })),
   });
 }
 
 /** Lowest and highest effective scale of an adapter's modules; [1, 1] for one without scaled modules. */
-export function scaleRange(adapter: Adapter): [lowest: number, highest: number] {
+export function scaleRange(adapter: Adapter): Range {
   const scales = adapter.modules.filter((module) => module.delta.kind !== "ia3").map((module) => module.scale);
-  if (scales.length === 0) return [1, 1];
-  // Not spread: a mixture of experts has more modules than a call has arguments.
-  return scales.reduce<[number, number]>(
-    ([low, high], scale) => [Math.min(low, scale), Math.max(high, scale)],
-    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-  );
+  return scales.length === 0 ? [1, 1] : rangeOf(scales);
 }

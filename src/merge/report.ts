@@ -4,6 +4,8 @@
 
 import { basename } from "node:path";
 import type { Dtype } from "../core/dtype.ts";
+import type { Range } from "../core/range.ts";
+import { rangeOf } from "../core/range.ts";
 import type { Shape } from "../core/shape.ts";
 import { ACTIONS, type Action, type MergePlan, tensorsOf } from "./plan.ts";
 import { type HashedFile, scaleRange, type WeightedAdapter } from "./provenance.ts";
@@ -18,9 +20,9 @@ export interface AdapterSummary {
   readonly weight: number;
   readonly modules: number;
   /** Lowest and highest rank. */
-  readonly rank: readonly [number, number];
+  readonly rank: Range;
   /** Lowest and highest effective scale, before the weight. */
-  readonly scale: readonly [number, number];
+  readonly scale: Range;
 }
 
 export interface PlannedRow {
@@ -61,11 +63,7 @@ export interface MergeResult {
 }
 
 export function summariseAdapter({ adapter, weight }: WeightedAdapter): AdapterSummary {
-  const ranks = adapter.modules.map((module) => module.rank);
-  const rank = ranks.reduce<[number, number]>(
-    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
-    [ranks[0] ?? 0, ranks[0] ?? 0],
-  );
+  const rank = rangeOf(adapter.modules.map((module) => module.rank));
   const { path, layout, method, modules } = adapter;
   return { path, layout, method, weight, modules: modules.length, rank, scale: scaleRange(adapter) };
 }

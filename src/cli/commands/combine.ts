@@ -3,27 +3,28 @@
  */
 
 import type { Command } from "commander";
-import { escapeText } from "../../core/text.ts";
 import type { DeviceName } from "../../engine/device.ts";
 import type { CombineOptions } from "../../merge/combine/adapter/options.ts";
 import type { CombineReport } from "../../merge/combine/adapter/report.ts";
-import { formatBytes, formatSeconds, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts, writtenFact } from "../facts.ts";
+import { formatErrors, formatRange, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
 import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
-import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
+import { groupModules } from "../module-groups.ts";
 import {
   addOutputOptions,
   deviceOption,
   expertOrderOption,
   factorDtypeOption,
-  type OutputOptions,
+  type OutputFlags,
   parseCount,
   parseWeightedAdapter,
   workersOption,
 } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
-import { describeAdapters } from "./merge.ts";
+import { adapterFacts } from "./merge.ts";
 
 const EXAMPLES = `
 Examples:
@@ -33,7 +34,7 @@ Examples:
   $ lora-tool combine ./style=0.5 ./facts=0.5 --method linear --factor-wise -o ./as-peft
 `;
 
-interface CombineFlags extends OutputOptions, MethodFlags {
+interface CombineFlags extends OutputFlags, MethodFlags {
   readonly rank?: number;
   readonly factorWise?: true;
   readonly dtype: NonNullable<CombineOptions["dtype"]>;
@@ -62,7 +63,7 @@ export function addCombineCommand(program: Command, io: Io): void {
     .addHelpText("after", `${methodHelp()}${EXAMPLES}`)
     .action(async (adapters: readonly string[], flags: CombineFlags) => {
       const { combine } = await import("../../merge/combine/adapter/combine.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const { signal } = io;
       const { onProgress } = bar;
@@ -86,11 +87,8 @@ function describeCombination(io: Io, report: CombineReport): string {
     factorWise ? "—" : formatErrors(rows.map((row) => row.error ?? 0)),
     name,
   ]);
-  const facts = [...describeAdapters(report.adapters), ["method", `${method}${factorWise ? ", factor-wise" : ""}`]];
-  if (result !== undefined) {
-    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
-    facts.push(["wrote", `${escapeText(report.out)}, ${written}`]);
-  }
+  const facts: Fact[] = [...adapterFacts(report.adapters), ["method", `${method}${factorWise ? ", factor-wise" : ""}`]];
+  if (result !== undefined) facts.push(writtenFact(report.out, result));
   const head = ["modules", "adapters", "rank", "alpha", "scale", "error", "name"];
-  return `${formatTable([head, ...table])}\n${formatTable(facts.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]))}`;
+  return `${formatTable([head, ...table])}\n${formatFacts(io, facts)}`;
 }

@@ -7,9 +7,11 @@ import type { ExpertOrder } from "../../adapters/adapter.ts";
 import { CONVERT_TARGETS, type ConvertTarget } from "../../convert/options.ts";
 import type { AdapterConversion, ConvertReport, ModelConversion } from "../../convert/report.ts";
 import { escapeText } from "../../core/text.ts";
-import { formatBytes, formatCount, formatScale, formatSeconds, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
-import { addOutputOptions, expertOrderOption, type OutputOptions } from "../options.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts, roundedFact, writtenFact } from "../facts.ts";
+import { formatBytes, formatCount, formatRange, formatSeconds } from "../format.ts";
+import type { Io } from "../io.ts";
+import { addOutputOptions, expertOrderOption, type OutputFlags } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
@@ -24,7 +26,7 @@ Examples:
   $ lora-tool convert ./llama --to onnx --link -o ./llama/model.onnx
 `;
 
-interface ConvertFlags extends OutputOptions {
+interface ConvertFlags extends OutputFlags {
   readonly to: ConvertTarget;
   readonly base?: string;
   readonly expertOrder?: ExpertOrder;
@@ -50,7 +52,7 @@ export function addConvertCommand(program: Command, io: Io): void {
     .addHelpText("after", EXAMPLES)
     .action(async (input: string, flags: ConvertFlags) => {
       const { convert } = await import("../../convert/convert.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const { signal } = io;
       const report = await convert({ ...options, input, signal, onProgress: bar.onProgress }).finally(bar.clear);
@@ -61,54 +63,39 @@ export function addConvertCommand(program: Command, io: Io): void {
 
 /** The report in words. */
 function describeConversion(io: Io, report: ConvertReport): string {
-  const rows = report.kind === "adapter" ? adapterRows(report) : modelRows(report);
-  return formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+  const facts = report.kind === "adapter" ? adapterFacts(report) : modelFacts(report);
+  return formatFacts(io, facts);
 }
 
-function modelRows(report: ModelConversion): string[][] {
+function modelFacts(report: ModelConversion): Fact[] {
   const { tensors, bytes, notes, result } = report;
-  const rows = [
+  const facts: Fact[] = [
     ["model", `${escapeText(report.input)}: ${escapeText(report.modelType ?? "unknown type")}`],
     ["format", `${report.from} → ${report.to}`],
     ["weights", `${formatCount(tensors)} tensors, ${formatBytes(bytes)}`],
-    ...notes.map((note) => ["note", note]),
+    ...notes.map((note): Fact => ["note", note]),
   ];
   if (result !== undefined) {
-    rows.push(["wrote", `${result.files.map(escapeText).join(", ")} in ${formatSeconds(result.seconds)}`]);
+    facts.push(["wrote", `${result.files.map(escapeText).join(", ")} in ${formatSeconds(result.seconds)}`]);
   }
-  return rows;
+  return facts;
 }
 
-function adapterRows(report: AdapterConversion): string[][] {
+function adapterFacts(report: AdapterConversion): Fact[] {
   const { modules, notes, result } = report;
   const scales = modules.map(({ scale }) => scale);
   const ranks = [...new Set(modules.map(({ rank }) => rank))].sort((a, b) => a - b);
-  const rows = [
+  const facts: Fact[] = [
     ["adapter", `${escapeText(report.input)}: ${escapeText(report.method)}`],
     ["layout", `${report.from} → ${report.to}`],
-    ...(modules.length > 0
-      ? [["modules", `${formatCount(modules.length)}, rank ${ranks.join(", ")}, scale ${formatScale(rangeOf(scales))}`]]
-      : []),
-    ...notes.map((note) => ["note", note]),
   ];
-  if (result !== undefined) {
-    if (result.rounded > 0) {
-      const error = `by at most ${result.largestError.toPrecision(2)} of their size`;
-      rows.push([
-        "rounded",
-        `${formatCount(result.rounded)} of ${formatCount(result.elements)} multiplied elements, ${error}`,
-      ]);
-    }
-    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
-    rows.push(["wrote", `${escapeText(report.out)}, ${written}`]);
+  if (modules.length > 0) {
+    facts.push(["modules", `${formatCount(modules.length)}, rank ${ranks.join(", ")}, scale ${formatRange(scales)}`]);
   }
-  return rows;
-}
-
-/** Least and greatest; 0 of none. */
-function rangeOf(values: readonly number[]): readonly [number, number] {
-  const [first = 0] = values;
-  const widen = ([low, high]: readonly [number, number], value: number) =>
-    [Math.min(low, value), Math.max(high, value)] as const;
-  return values.reduce(widen, [first, first] as const);
+  facts.push(...notes.map((note): Fact => ["note", note]));
+  if (result !== undefined) {
+    if (result.rounded > 0) facts.push(roundedFact(result));
+    facts.push(writtenFact(report.out, result));
+  }
+  return facts;
 }

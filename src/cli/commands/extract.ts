@@ -6,17 +6,12 @@ import { type Command, Option } from "commander";
 import { escapeText, summarise } from "../../core/text.ts";
 import { EXTRACT_DTYPES, type ExtractOptions } from "../../rescale/extract/options.ts";
 import type { ExtractReport } from "../../rescale/extract/report.ts";
-import { formatBytes, formatCount, formatSeconds, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
-import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
-import {
-  addOutputOptions,
-  deviceOption,
-  type OutputOptions,
-  parseCount,
-  parseShare,
-  workersOption,
-} from "../options.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts, writtenFact } from "../facts.ts";
+import { formatCount, formatErrors, formatRange, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
+import { groupModules } from "../module-groups.ts";
+import { addOutputOptions, deviceOption, type OutputFlags, parseCount, parseShare, workersOption } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
@@ -28,7 +23,7 @@ Examples:
   $ lora-tool extract ./llama ./llama-tuned --rank 64 -o ./adapter --dry-run
 `;
 
-interface ExtractFlags extends OutputOptions {
+interface ExtractFlags extends OutputFlags {
   readonly rank?: number;
   readonly energy?: number;
   readonly exact?: true;
@@ -61,7 +56,7 @@ export function addExtractCommand(program: Command, io: Io): void {
     .addHelpText("after", EXAMPLES)
     .action(async (base: string, tuned: string, flags: ExtractFlags) => {
       const { extract } = await import("../../rescale/extract/extract.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const { signal } = io;
       const report = await extract({ ...options, base, tuned, signal, onProgress: bar.onProgress }).finally(bar.clear);
@@ -79,16 +74,13 @@ function describeExtraction(io: Io, report: ExtractReport): string {
     formatErrors(rows.map((row) => row.error)),
     name,
   ]);
-  const facts = [
+  const facts: Fact[] = [
     ["models", `${escapeText(report.tuned)} − ${escapeText(report.base)}`],
     ["same", `${formatCount(unchanged)} tensors`],
-    ...(overrides.length === 0 ? [] : [["whole", summarise(overrides.map(({ name }) => escapeText(name)))]]),
-    ["error", `${formatErrors([report.error])} of the differences' norm in factors`],
   ];
-  if (result !== undefined) {
-    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
-    facts.push(["wrote", `${escapeText(report.out)}, ${written}`]);
-  }
+  if (overrides.length > 0) facts.push(["whole", summarise(overrides.map(({ name }) => escapeText(name)))]);
+  facts.push(["error", `${formatErrors([report.error])} of the differences' norm in factors`]);
+  if (result !== undefined) facts.push(writtenFact(report.out, result));
   const head = ["modules", "rank", "error", "name"];
-  return `${formatTable([head, ...table])}\n${formatTable(facts.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]))}`;
+  return `${formatTable([head, ...table])}\n${formatFacts(io, facts)}`;
 }

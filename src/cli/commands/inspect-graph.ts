@@ -3,12 +3,13 @@
 import { formatShape } from "../../core/shape.ts";
 import { escapeText } from "../../core/text.ts";
 import type { InspectedGraph } from "../../inspect/inspect-graph.ts";
+import type { Fact } from "../facts.ts";
 import { formatCount, formatTable } from "../format.ts";
 
-export function graphFacts({ opsets, nodes, branches, parameters }: InspectedGraph): string[][] {
+export function graphFacts({ opsets, nodes, branches, parameters }: InspectedGraph): Fact[] {
   const versions = Object.entries(opsets).map(([domain, version]) => `${escapeText(domain)} ${version}`);
   const named = parameters.filter(({ isNamed }) => isNamed).length;
-  const facts = [
+  const facts: Fact[] = [
     ["graph", `${formatCount(nodes)} nodes, operators of ${versions.join(", ")}`],
     ["names", `${formatCount(named)} parameters found, ${formatCount(parameters.length - named)} other constants`],
   ];

@@ -6,9 +6,12 @@ import type { Command } from "commander";
 import { formatShape } from "../../core/shape.ts";
 import { escapeText } from "../../core/text.ts";
 import type { InspectedAdapter, InspectedModel, InspectReport } from "../../inspect/inspect.ts";
-import { formatBytes, formatCount, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
-import { addCommonOptions, type CommonOptions } from "../options.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts } from "../facts.ts";
+import { formatBytes, formatCount, formatNumber, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
+import { groupModules } from "../module-groups.ts";
+import { addCommonOptions, type CommonFlags } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { graphFacts, parameterTable } from "./inspect-graph.ts";
 
@@ -19,7 +22,7 @@ Examples:
   $ lora-tool inspect ./adapter --json
 `;
 
-interface InspectFlags extends CommonOptions {
+interface InspectFlags extends CommonFlags {
   readonly tensors?: true;
 }
 
@@ -28,7 +31,7 @@ export function addInspectCommand(program: Command, io: Io): void {
     .command("inspect")
     .summary("what is in a file: format, tensors, ranks, effective scales")
     .description("Shows what an adapter or a model holds, read from headers only.")
-    .argument("<path>", "adapter or model: a folder or a .safetensors file");
+    .argument("<path>", "adapter or model: a folder, or a file of any format");
   addCommonOptions(command)
     .option("--tensors", "list every tensor")
     .addHelpText("after", EXAMPLES)
@@ -42,20 +45,20 @@ export function addInspectCommand(program: Command, io: Io): void {
 
 function describe(io: Io, report: InspectReport, withTensors: boolean): string {
   const facts = report.kind === "adapter" ? adapterFacts(report) : modelFacts(report);
-  const dtypes = report.dtypes.map(({ dtype, tensors, elements, bytes }) => [
-    dtype,
-    `${formatCount(tensors)} tensors, ${formatCount(elements)} elements, ${formatBytes(bytes)}`,
-  ]);
-  const text = formatTable(
-    [...facts, ...dtypes].map(([label = "", value = ""]) => [paint(io.stdout, "bold", label), value]),
+  const dtypes = report.dtypes.map(
+    ({ dtype, tensors, elements, bytes }): Fact => [
+      dtype,
+      `${formatCount(tensors)} tensors, ${formatCount(elements)} elements, ${formatBytes(bytes)}`,
+    ],
   );
+  const text = formatFacts(io, [...facts, ...dtypes]);
   const parameters = report.kind === "model" && report.graph !== undefined ? `\n${parameterTable(report.graph)}` : "";
   const modules = report.kind === "adapter" ? `\n${moduleTable(report)}` : parameters;
   return text + modules + (withTensors ? `\n${tensorTable(report)}` : "");
 }
 
-function adapterFacts(report: InspectedAdapter): string[][] {
-  const facts = [
+function adapterFacts(report: InspectedAdapter): Fact[] {
+  const facts: Fact[] = [
     ["adapter", escapeText(report.path)],
     ["method", `${escapeText(report.method)} (${report.layout} layout, ${report.format})`],
     ["scale", report.convention === "rslora" ? "alpha / √rank" : "alpha / rank"],
@@ -66,8 +69,8 @@ function adapterFacts(report: InspectedAdapter): string[][] {
   return facts;
 }
 
-function modelFacts(report: InspectedModel): string[][] {
-  const facts = [
+function modelFacts(report: InspectedModel): Fact[] {
+  const facts: Fact[] = [
     ["model", escapeText(report.path)],
     ["type", `${escapeText(report.modelType ?? "unknown: no config.json")} (${report.format})`],
     ["tied", report.tied ? "yes: one tensor is input embedding and output head" : "no"],
@@ -83,22 +86,15 @@ function modelFacts(report: InspectedModel): string[][] {
 
 /** Modules that differ in nothing but the layer's number share a row. */
 function moduleTable({ modules }: InspectedAdapter): string {
-  const groups = new Map<string, { row: string[]; count: number }>();
-  for (const { name, kind, method, rank, alpha, scale } of modules) {
-    const row = [
-      escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*"),
-      kind,
-      method,
-      String(rank),
-      formatNumber(alpha),
-      formatNumber(scale),
-    ];
-    const group = groups.get(row.join("\n")) ?? { row, count: 0 };
-    group.count++;
-    groups.set(row.join("\n"), group);
-  }
-  const rows = [...groups.values()].map(({ row, count }) => [String(count), ...row.slice(1), row[0] ?? ""]);
-  return formatTable([["modules", "kind", "method", "rank", "alpha", "scale", "name"], ...rows]);
+  const groups = groupModules(modules, ({ kind, method, rank, alpha, scale }) => [
+    kind,
+    method,
+    String(rank),
+    formatNumber(alpha),
+    formatNumber(scale),
+  ]);
+  const head = ["modules", "kind", "method", "rank", "alpha", "scale", "name"];
+  return formatTable([head, ...groups.map(({ count, cells, name }) => [String(count), ...cells, name])]);
 }
 
 function tensorTable({ tensors }: InspectReport): string {
@@ -110,8 +106,4 @@ function tensorTable({ tensors }: InspectReport): string {
     escapeText(name),
   ]);
   return formatTable([["dtype", "shape", "bytes", "file", "tensor"], ...rows]);
-}
-
-function formatNumber(value: number): string {
-  return String(Number(value.toPrecision(6)));
 }

@@ -3,12 +3,16 @@
  */
 
 import { type Command, Option } from "commander";
+import type { Part } from "../../core/part.ts";
 import { formatShape } from "../../core/shape.ts";
 import { escapeText } from "../../core/text.ts";
 import type { MergeOptions } from "../../merge/merge.ts";
+import { OUTPUT_DTYPES } from "../../merge/plan.ts";
 import type { AdapterSummary, MergeReport } from "../../merge/report.ts";
-import { formatBytes, formatCount, formatScale, formatSeconds, formatShare, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts, writtenFact } from "../facts.ts";
+import { formatCount, formatRange, formatShare, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
 import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
 import {
   addOutputOptions,
@@ -16,7 +20,7 @@ import {
   engineOption,
   expertOrderOption,
   mapOption,
-  type OutputOptions,
+  type OutputFlags,
   parseCount,
   parsePart,
   parseSize,
@@ -38,12 +42,12 @@ Examples:
   $ lora-tool merge with-branches.onnx --fold -o folded.onnx
 `;
 
-interface MergeFlags extends OutputOptions, MethodFlags {
+interface MergeFlags extends OutputFlags, MethodFlags {
   readonly rank?: number;
   readonly dtype: NonNullable<MergeOptions["dtype"]>;
   readonly maxShardSize?: number;
   readonly workers?: number;
-  readonly part?: { readonly index: number; readonly count: number };
+  readonly part?: Part;
   readonly finish?: true;
   readonly verify?: true;
   readonly allowUnused?: true;
@@ -61,14 +65,10 @@ export function addMergeCommand(program: Command, io: Io): void {
     .summary("base + adapters → inference-ready weights")
     .description("Adds adapters to a base: W' = W + Σ weight · scale · up · down, each result rounded once.")
     .argument("<base>", "HF folder, .safetensors file, model.safetensors.index.json or .onnx graph")
-    .argument("[adapter[=weight]...]", "PEFT folder or .safetensors file; its delta times the weight");
+    .argument("[adapter[=weight]...]", "adapter of any layout; its delta times the weight");
   addMethodOptions(addOutputOptions(command))
     .option("--rank <r>", "what svd cuts to (default: the highest rank of the adapters)", parseCount)
-    .addOption(
-      new Option("--dtype <dtype>", "dtype of the float tensors")
-        .choices(["keep", "f32", "f16", "bf16"])
-        .default("keep"),
-    )
+    .addOption(new Option("--dtype <dtype>", "dtype of the float tensors").choices(OUTPUT_DTYPES).default("keep"))
     .option("--max-shard-size <size>", "deal the tensors into files of this size, e.g. 5GB", parseSize)
     .addOption(workersOption())
     .option("--part <i/n>", "make only the i-th of n parts, to be joined by --finish", parsePart)
@@ -84,7 +84,7 @@ export function addMergeCommand(program: Command, io: Io): void {
     .addHelpText("after", `${methodHelp()}${EXAMPLES}`)
     .action(async (base: string, adapters: readonly string[], flags: MergeFlags) => {
       const { merge } = await import("../../merge/merge.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const report = await merge({
         ...options,
@@ -99,20 +99,20 @@ export function addMergeCommand(program: Command, io: Io): void {
 }
 
 /** A row for each adapter: method, size, rank, scale. */
-export function describeAdapters(adapters: readonly AdapterSummary[]): string[][] {
+export function adapterFacts(adapters: readonly AdapterSummary[]): Fact[] {
   return adapters.map(({ path, method, modules, rank, scale, weight }) => [
     "adapter",
-    `${escapeText(path)}: ${escapeText(method)}, ${formatCount(modules)} modules, rank ${formatScale(rank)}, ` +
-      `scale ${formatScale(scale)}${weight === 1 ? "" : `, weight ${weight}`}`,
+    `${escapeText(path)}: ${escapeText(method)}, ${formatCount(modules)} modules, rank ${formatRange(rank)}, ` +
+      `scale ${formatRange(scale)}${weight === 1 ? "" : `, weight ${weight}`}`,
   ]);
 }
 
 /** The report in words. */
 function describeMerge(io: Io, report: MergeReport): string {
-  const rows = describeAdapters(report.adapters);
+  const facts = adapterFacts(report.adapters);
   const counts = Object.entries(report.tensors).filter(([, count]) => count > 0);
-  rows.push(["tensors", counts.map(([action, count]) => `${formatCount(count)} ${action}`).join(", ")]);
-  if (report.untied) rows.push(["tie", "embedding and output head part: tie_word_embeddings becomes false"]);
+  facts.push(["tensors", counts.map(([action, count]) => `${formatCount(count)} ${action}`).join(", ")]);
+  if (report.untied) facts.push(["tie", "embedding and output head part: tie_word_embeddings becomes false"]);
   if (report.plan !== undefined) {
     const plan = report.plan.map((row) => [
       row.action,
@@ -121,21 +121,18 @@ function describeMerge(io: Io, report: MergeReport): string {
       formatShape(row.shape),
       row.modules.map(escapeText).join(", "),
     ]);
-    return `${formatTable([["action", "tensor", "dtype", "shape", "modules"], ...plan])}\n${formatTable(rows)}`;
+    return `${formatTable([["action", "tensor", "dtype", "shape", "modules"], ...plan])}\n${formatFacts(io, facts)}`;
   }
   const { result } = report;
   if (result !== undefined) {
-    rows.push([
+    facts.push([
       "changed",
       `${formatCount(result.changed)} of ${formatCount(result.elements)} elements in merged tensors`,
     ]);
-    rows.push(["lost", `${formatShare(result.lost, result.lost + result.changed)} of the deltas in the rounding`]);
-    rows.push([
-      "wrote",
-      `${escapeText(report.out)}, ${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`,
-    ]);
-    for (const file of result.files) rows.push(["sha256", `${file.sha256}  ${escapeText(file.name)}`]);
+    facts.push(["lost", `${formatShare(result.lost, result.lost + result.changed)} of the deltas in the rounding`]);
+    facts.push(writtenFact(report.out, result));
+    for (const file of result.files) facts.push(["sha256", `${file.sha256}  ${escapeText(file.name)}`]);
   }
-  if (report.verification !== undefined) rows.push(["verified", describeVerification(report.verification)]);
-  return formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
+  if (report.verification !== undefined) facts.push(["verified", describeVerification(report.verification)]);
+  return formatFacts(io, facts);
 }

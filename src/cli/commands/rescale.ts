@@ -7,10 +7,12 @@ import { SCALE_FORMULAS } from "../../adapters/adapter.ts";
 import { escapeText } from "../../core/text.ts";
 import type { RescaleOptions } from "../../rescale/options.ts";
 import type { RescaledModule, RescaleReport } from "../../rescale/report.ts";
-import { formatBytes, formatCount, formatSeconds, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
-import { formatChange, formatNumber, groupModules } from "../module-groups.ts";
-import { addOutputOptions, expertOrderOption, type OutputOptions, parseAlpha } from "../options.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts, roundedFact, writtenFact } from "../facts.ts";
+import { formatChange, formatCount, formatNumber, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
+import { groupModules } from "../module-groups.ts";
+import { addOutputOptions, expertOrderOption, type OutputFlags, parseAlpha } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
@@ -24,7 +26,7 @@ Examples:
   $ lora-tool rescale ./unmerged.onnx --to lora --bake -o ./baked.onnx
 `;
 
-interface RescaleFlags extends OutputOptions {
+interface RescaleFlags extends OutputFlags {
   readonly to: RescaleOptions["to"];
   readonly bake?: true;
   readonly flatten?: true;
@@ -53,7 +55,7 @@ export function addRescaleCommand(program: Command, io: Io): void {
     .addHelpText("after", EXAMPLES)
     .action(async (adapter: string, flags: RescaleFlags) => {
       const { rescale } = await import("../../rescale/rescale.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const { signal } = io;
       const report = await rescale({ ...options, adapter, signal, onProgress: bar.onProgress }).finally(bar.clear);
@@ -66,7 +68,7 @@ export function addRescaleCommand(program: Command, io: Io): void {
 function describeRescale(io: Io, report: RescaleReport): string {
   const { modules, result } = report;
   const exact = modules.filter((module) => module.exact).length;
-  const rows = [
+  const facts: Fact[] = [
     ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
     [
       "scale",
@@ -79,23 +81,13 @@ function describeRescale(io: Io, report: RescaleReport): string {
       `${formatCount(exact)} of ${formatCount(modules.length)} modules${exact < modules.length ? INEXACT[report.weights] : ""}`,
     ],
     ["weights", report.weights === "same" ? "the same bytes" : "lora_B rewritten"],
-    ...report.notes.map((note) => ["note", note]),
+    ...report.notes.map((note): Fact => ["note", note]),
   ];
   if (result !== undefined) {
-    if (result.elements > 0) {
-      const error = result.rounded === 0 ? "" : `, by at most ${result.largestError.toPrecision(2)} of their size`;
-      rows.push([
-        "rounded",
-        `${formatCount(result.rounded)} of ${formatCount(result.elements)} multiplied elements${error}`,
-      ]);
-    }
-    rows.push([
-      "wrote",
-      `${escapeText(report.out)}, ${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`,
-    ]);
+    if (result.elements > 0) facts.push(roundedFact(result));
+    facts.push(writtenFact(report.out, result));
   }
-  const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
-  return `${moduleTable(modules)}\n${facts}`;
+  return `${moduleTable(modules)}\n${formatFacts(io, facts)}`;
 }
 
 const INEXACT = {

@@ -7,15 +7,17 @@ import { escapeText } from "../../core/text.ts";
 import type { DeviceName } from "../../engine/device.ts";
 import type { ResizeOptions } from "../../rescale/resize/options.ts";
 import type { ResizeReport } from "../../rescale/resize/report.ts";
-import { formatBytes, formatSeconds, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
-import { formatErrors, formatRange, groupModules } from "../module-groups.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts, writtenFact } from "../facts.ts";
+import { formatErrors, formatRange, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
+import { groupModules } from "../module-groups.ts";
 import {
   addOutputOptions,
   deviceOption,
   expertOrderOption,
   factorDtypeOption,
-  type OutputOptions,
+  type OutputFlags,
   parseCount,
   parseShare,
   workersOption,
@@ -31,7 +33,7 @@ Examples:
   $ lora-tool resize ./adapter --rank 8 -o ./small --dry-run
 `;
 
-interface ResizeFlags extends OutputOptions {
+interface ResizeFlags extends OutputFlags {
   readonly rank?: number;
   readonly energy?: number;
   readonly dtype: NonNullable<ResizeOptions["dtype"]>;
@@ -59,7 +61,7 @@ export function addResizeCommand(program: Command, io: Io): void {
     .addHelpText("after", EXAMPLES)
     .action(async (adapter: string, flags: ResizeFlags) => {
       const { resize } = await import("../../rescale/resize/resize.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const { signal } = io;
       const report = await resize({ ...options, adapter, signal, onProgress: bar.onProgress }).finally(bar.clear);
@@ -79,15 +81,12 @@ function describeResize(io: Io, report: ResizeReport): string {
     formatErrors(rows.map((row) => row.error)),
     name,
   ]);
-  const facts = [
+  const facts: Fact[] = [
     ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
     ["error", `${formatErrors([report.error])} of the deltas' norm`],
-    ...report.notes.map((note) => ["note", note]),
+    ...report.notes.map((note): Fact => ["note", note]),
   ];
-  if (result !== undefined) {
-    const written = `${formatBytes(result.bytes)} of weights in ${formatSeconds(result.seconds)}`;
-    facts.push(["wrote", `${escapeText(report.out)}, ${written}`]);
-  }
+  if (result !== undefined) facts.push(writtenFact(report.out, result));
   const head = ["modules", "rank", "alpha", "scale", "error", "name"];
-  return `${formatTable([head, ...table])}\n${formatTable(facts.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]))}`;
+  return `${formatTable([head, ...table])}\n${formatFacts(io, facts)}`;
 }

@@ -7,12 +7,14 @@ import { CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
 import { escapeText } from "../../core/text.ts";
 import type { SweepOptions } from "../../train/sweep/options.ts";
 import type { SweepReport } from "../../train/sweep/sweep.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts } from "../facts.ts";
 import { formatCount, formatSeconds, formatTable } from "../format.ts";
 import { type Io, paint } from "../io.ts";
-import { addOutputOptions, type OutputOptions, parseAlpha, parseCount, parsePart } from "../options.ts";
+import { addOutputOptions, type OutputFlags, parseAlpha, parseCount, parsePart, parseSeed } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
-import { addAdapterOptions, addTrainingOptions, parseSeed, type TrainingFlags } from "../train-options.ts";
+import { addAdapterOptions, addTrainingOptions, type TrainingFlags } from "../train-options.ts";
 
 const EXAMPLES = `
 Examples:
@@ -22,7 +24,7 @@ Examples:
   $ lora-tool sweep … --part 3/8 -o ./sweep && lora-tool sweep … --finish -o ./sweep
 `;
 
-type SweepFlags = OutputOptions &
+type SweepFlags = OutputFlags &
   Omit<TrainingFlags, "rank" | "scaling" | "lr" | "seed" | "initAdapter" | "resume"> &
   Pick<SweepOptions, "ranks" | "scalings" | "lrs" | "seeds" | "jobs" | "part" | "finish">;
 
@@ -49,7 +51,7 @@ export function addSweepCommand(program: Command, io: Io): void {
     .addHelpText("after", EXAMPLES)
     .action(async (flags: SweepFlags) => {
       const { sweep } = await import("../../train/sweep/sweep.ts");
-      const bar = createProgressBar(io, flags.quiet === true || flags.json === true);
+      const bar = createProgressBar(io, flags);
       const { json, quiet, ...options } = flags;
       const report = await sweep({ ...options, signal: io.signal, onProgress: bar.onProgress }).finally(bar.clear);
       printWarnings(io, report.warnings, flags);
@@ -69,19 +71,18 @@ function parseConvention(text: string): Convention {
 
 /** The report in words. */
 function describeSweep(io: Io, { out, planned, stepsPerCell, trained, seconds, claims }: SweepReport): string {
-  const label = (text: string) => paint(io.stdout, "bold", text.padEnd(7));
-  const facts = [[label("cells"), `${formatCount(planned.length)}, ${formatCount(stepsPerCell)} steps each`]];
+  const facts: Fact[] = [["cells", `${formatCount(planned.length)}, ${formatCount(stepsPerCell)} steps each`]];
   if (trained === undefined || seconds === undefined) {
     const rows = planned.map(({ rank, scaling, lr, seed }) => [String(rank), scaling, String(lr), String(seed)]);
-    return formatTable([["rank", "scaling", "lr", "seed"], ...rows]) + formatTable(facts);
+    return formatTable([["rank", "scaling", "lr", "seed"], ...rows]) + formatFacts(io, facts);
   }
   const before = planned.length - trained;
   const rest = before === 0 ? "" : `, ${formatCount(before)} were complete`;
-  facts.push([label("trained"), `${formatCount(trained)} in ${formatSeconds(seconds)}${rest}`]);
-  if (claims === undefined) return `${formatTable(facts)}${label("next")}  --finish, when all parts are done\n`;
-  facts.push([label("wrote"), `${escapeText(out)}/report.html and report.json`]);
+  facts.push(["trained", `${formatCount(trained)} in ${formatSeconds(seconds)}${rest}`]);
+  if (claims === undefined) return formatFacts(io, [...facts, ["next", "--finish, when all parts are done"]]);
+  facts.push(["wrote", `${escapeText(out)}/report.html and report.json`]);
   const findings = claims.map(
     ({ verdict, claim, evidence }) => `${paint(io.stdout, "bold", verdict)}: ${claim}\n  ${evidence}\n`,
   );
-  return `${formatTable(facts)}\n${findings.join("")}`;
+  return `${formatFacts(io, facts)}\n${findings.join("")}`;
 }

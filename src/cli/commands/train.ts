@@ -8,12 +8,15 @@ import { escapeText } from "../../core/text.ts";
 import type { DeviceInfo } from "../../engine/device.ts";
 import type { TrainOptions } from "../../train/options.ts";
 import type { TrainedModuleReport, TrainReport, TrainResult } from "../../train/report.ts";
-import { formatBytes, formatCount, formatSeconds, formatShare, formatTable } from "../format.ts";
-import { type Io, paint } from "../io.ts";
-import { addOutputOptions, type OutputOptions, parseAlpha, parseCount } from "../options.ts";
+import type { Fact } from "../facts.ts";
+import { formatFacts } from "../facts.ts";
+import { formatBytes, formatCount, formatNumber, formatSeconds, formatShare, formatTable } from "../format.ts";
+import type { Io } from "../io.ts";
+import { groupModules } from "../module-groups.ts";
+import { addOutputOptions, type OutputFlags, parseAlpha, parseCount, parseSeed } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { dataFacts, describePreviews } from "../row-preview.ts";
-import { addAdapterOptions, addTrainingOptions, parseNumber, parseSeed, type TrainingFlags } from "../train-options.ts";
+import { addAdapterOptions, addTrainingOptions, parseNumber, type TrainingFlags } from "../train-options.ts";
 import { createTrainProgress } from "../train-progress.ts";
 
 const EXAMPLES = `
@@ -24,7 +27,7 @@ Examples:
   $ lora-tool train --base ./llama --data rows.jsonl -o ./adapter --dry-run
 `;
 
-type TrainFlags = OutputOptions & TrainingFlags;
+type TrainFlags = OutputFlags & TrainingFlags;
 
 export function addTrainCommand(program: Command, io: Io): void {
   const command = program
@@ -54,7 +57,7 @@ export function addTrainCommand(program: Command, io: Io): void {
     .action(async (flags: TrainFlags) => {
       const { train } = await import("../../train/train.ts");
       const { json, quiet, ...options } = flags;
-      const progress = createTrainProgress(io, quiet === true || json === true);
+      const progress = createTrainProgress(io, flags);
       const { onEvent, onProgress } = progress;
       const run: TrainOptions = { ...options, signal: io.signal, onEvent, onProgress };
       const report = await train(run).finally(progress.clear);
@@ -67,7 +70,7 @@ export function addTrainCommand(program: Command, io: Io): void {
 /** The report in words. */
 function describeTraining(io: Io, report: TrainReport): string {
   const { result } = report;
-  const rows = [
+  const facts: Fact[] = [
     ["base", escapeText(report.base)],
     ...dataFacts("data", report.data),
     ...(report.evalData === undefined ? [] : dataFacts("eval on", report.evalData)),
@@ -77,14 +80,14 @@ function describeTraining(io: Io, report: TrainReport): string {
       `${formatCount(report.trainable)} parameters, ${formatShare(report.trainable, report.baseElements)} of the base's ${formatCount(report.baseElements)}`,
     ],
     ["steps", `${formatCount(report.totalSteps)}, ${formatCount(report.stepsPerEpoch)} an epoch`],
-    ...memoryRows(report),
-    ...(result === undefined ? report.advice.facts.map((fact) => ["advice", fact]) : resultRows(report, result)),
+    ...memoryFacts(report),
+    ...(result === undefined ? report.advice.facts.map((fact): Fact => ["advice", fact]) : resultFacts(report, result)),
   ];
-  const facts = formatTable(rows.map(([label = "", text = ""]) => [paint(io.stdout, "bold", label.padEnd(8)), text]));
-  return [describePreviews(io, report.data.previews), moduleTable(report.modules), facts].filter(Boolean).join("\n");
+  const parts = [describePreviews(io, report.data.previews), moduleTable(report.modules), formatFacts(io, facts)];
+  return parts.filter((part) => part !== "").join("\n");
 }
 
-function memoryRows({ memory }: TrainReport): string[][] {
+function memoryFacts({ memory }: TrainReport): Fact[] {
   if (memory === undefined) return [];
   const { weights, trained, step } = memory;
   const [total, ...parts] = [weights + trained + step, weights, trained, step].map(formatBytes);
@@ -93,30 +96,24 @@ function memoryRows({ memory }: TrainReport): string[][] {
   ];
 }
 
-function resultRows(report: TrainReport, result: TrainResult): string[][] {
-  const { evalLoss, best, tokensPerSecond: rate } = result;
-  return [
-    ["device", `${describeDevice(result.device)}, ${result.teraflops.toPrecision(2)} TFLOP/s`],
-    ...lossRows(result),
-    ...(evalLoss === undefined
-      ? []
-      : [
-          [
-            "eval",
-            `loss ${evalLoss.toFixed(4)}, perplexity ${Math.exp(evalLoss).toPrecision(4)} over all scored tokens`,
-          ],
-        ]),
-    ...(best === undefined ? [] : [["best", `loss ${best.loss.toFixed(4)} after step ${formatCount(best.step)}`]]),
-    [
-      "wrote",
-      `${escapeText(report.out)}, the adapter after step ${formatCount(result.writtenStep)}, in ${formatSeconds(result.seconds)}${rate === undefined ? "" : `, ${formatCount(Math.round(rate))} tokens/s`}`,
-    ],
-    ["next", mergeCommand(report)],
-  ];
+function resultFacts(report: TrainReport, result: TrainResult): Fact[] {
+  const { evalLoss, best, tokensPerSecond } = result;
+  const device: Fact = ["device", `${describeDevice(result.device)}, ${result.teraflops.toPrecision(2)} TFLOP/s`];
+  const facts = [device, ...lossFacts(result)];
+  if (evalLoss !== undefined) {
+    const perplexity = Math.exp(evalLoss).toPrecision(4);
+    facts.push(["eval", `loss ${evalLoss.toFixed(4)}, perplexity ${perplexity} over all scored tokens`]);
+  }
+  if (best !== undefined) facts.push(["best", `loss ${best.loss.toFixed(4)} after step ${formatCount(best.step)}`]);
+  const rate = tokensPerSecond === undefined ? "" : `, ${formatCount(Math.round(tokensPerSecond))} tokens/s`;
+  const adapter = `the adapter after step ${formatCount(result.writtenStep)}`;
+  facts.push(["wrote", `${escapeText(report.out)}, ${adapter}, in ${formatSeconds(result.seconds)}${rate}`]);
+  facts.push(["next", mergeCommand(report)]);
+  return facts;
 }
 
 /** From the first step of this run to its last. */
-function lossRows({ firstLoss, loss, resumedFrom = 0, steps }: TrainResult): string[][] {
+function lossFacts({ firstLoss, loss, resumedFrom = 0, steps }: TrainResult): Fact[] {
   if (firstLoss === undefined || loss === undefined) return [];
   const first = `${firstLoss.toFixed(4)} in step ${formatCount(resumedFrom + 1)}`;
   return [["loss", steps === resumedFrom + 1 ? first : `${first}, ${loss.toFixed(4)} in step ${formatCount(steps)}`]];
@@ -140,25 +137,14 @@ function describeDevice({ device, type, adapterName }: DeviceInfo): string {
 
 /** Modules that differ in nothing but the layer's number share a row. */
 function moduleTable(modules: readonly TrainedModuleReport[]): string {
-  const groups = new Map<string, { readonly row: readonly string[]; count: number; parameters: number }>();
-  for (const { name, rank, alpha, scale, parameters } of modules) {
-    const row = [String(rank), String(alpha), String(Number(scale.toPrecision(6)))];
-    const shown = escapeText(name).replace(/\.\d+(?=\.|$)/g, ".*");
-    const key = [...row, shown].join("\n");
-    const group = groups.get(key) ?? { row: [...row, shown], count: 0, parameters: 0 };
-    group.count++;
-    group.parameters += parameters;
-    groups.set(key, group);
-  }
-  const rows = [...groups.values()].map(
-    ({ row: [rank = "", alpha = "", scale = "", name = ""], count, parameters }) => [
-      String(count),
-      rank,
-      alpha,
-      scale,
-      formatCount(parameters),
-      name,
-    ],
-  );
+  const groups = groupModules(modules, ({ rank, alpha, scale }) => [
+    String(rank),
+    formatNumber(alpha),
+    formatNumber(scale),
+  ]);
+  const rows = groups.map(({ count, cells, name, rows }) => {
+    const parameters = rows.reduce((sum, row) => sum + row.parameters, 0);
+    return [String(count), ...cells, formatCount(parameters), name];
+  });
   return formatTable([["modules", "rank", "alpha", "scale", "parameters", "name"], ...rows]);
 }

@@ -5,13 +5,13 @@
 import type { Command } from "commander";
 import { MismatchError, UsageError } from "../../core/errors.ts";
 import type { DeviceName } from "../../engine/device.ts";
-import type { VerifyReport } from "../../merge/verify.ts";
+import type { VerifyOptions, VerifyReport } from "../../merge/verify.ts";
 import { formatCount } from "../format.ts";
 import type { Io } from "../io.ts";
 import { addMethodOptions, type MethodFlags } from "../method-options.ts";
 import {
   addCommonOptions,
-  type CommonOptions,
+  type CommonFlags,
   deviceOption,
   expertOrderOption,
   mapOption,
@@ -28,12 +28,12 @@ Examples:
   $ lora-tool verify ./llama ./style=0.7 ./facts=0.3 ./merged --json
 `;
 
-interface VerifyFlags extends CommonOptions, MethodFlags {
+interface VerifyFlags extends CommonFlags, MethodFlags {
   readonly workers?: number;
   readonly rank?: number;
   readonly allowUnused?: true;
-  readonly expertOrder?: "rank-major" | "expert-major";
-  readonly map?: Readonly<Record<string, string>>;
+  readonly expertOrder?: NonNullable<VerifyOptions["expertOrder"]>;
+  readonly map?: NonNullable<VerifyOptions["map"]>;
   readonly fold?: true;
   readonly device: DeviceName;
 }
@@ -61,7 +61,7 @@ export function addVerifyCommand(program: Command, io: Io): void {
         throw new UsageError("expected <base> <adapter>... <merged>");
       const { describeFailures, verify } = await import("../../merge/verify.ts");
       const { json, quiet, ...options } = flags;
-      const bar = createProgressBar(io, quiet === true || json === true);
+      const bar = createProgressBar(io, flags);
       const adapters = paths.slice(0, -1).map(parseWeightedAdapter);
       const { signal } = io;
       const { onProgress } = bar;

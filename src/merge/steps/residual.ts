@@ -6,6 +6,7 @@
 
 import { NonFiniteError } from "../../core/errors.ts";
 import { oloraFactors, pissaFactors } from "../../core/linear-algebra/initialisation.ts";
+import { transpose } from "../../core/linear-algebra/products.ts";
 import { placeOf, type TensorData } from "../../formats/tensor-store.ts";
 import type { PrepareStep } from "./tile.ts";
 
@@ -32,7 +33,7 @@ export const prepareResidual: PrepareStep<"residual"> = async (step, { gemm, sou
   // left [outputs, rank] · right [rank, inputs]; a transposed view takes rightᵀ · leftᵀ.
   const k = step.rank;
   const [left, right] = step.transposed
-    ? [transposed(factors.right, k, inputs), transposed(factors.left, outputs, k)]
+    ? [transpose(factors.right, k, inputs), transpose(factors.left, outputs, k)]
     : [factors.left, factors.right];
   const scale = -step.weight * (step.initialisation === "olora" ? step.scale : 1);
   const right32 = Float32Array.from(right);
@@ -49,12 +50,4 @@ function notDecomposable(tensor: TensorData, count: number, total: number): NonF
     ...placeOf(tensor),
     hint: "the base itself holds NaN or infinity there",
   });
-}
-
-function transposed(values: Float64Array, rows: number, columns: number): Float64Array {
-  const out = new Float64Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++) out[column * rows + row] = values[row * columns + column] ?? 0;
-  }
-  return out;
 }
