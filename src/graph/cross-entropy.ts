@@ -1,5 +1,5 @@
 /**
- * Hidden rows and labels → the sum of −log p(label) and the number of labels, in chunks of rows.
+ * Hidden rows and labels → the sum of −log p(label), in chunks of rows.
  *
  * Logits of a large vocabulary are the largest thing in training, so only a chunk of rows has them at a time: its logits,
  * loss and gradient are computed together, and the chunk's part of the graph is walked back before the next chunk. The
@@ -25,22 +25,21 @@ export interface CrossEntropyOptions {
   /** Rows [n, width] → logits [n, vocabulary]. Called once for each chunk. */
   readonly project: (rows: Value) => Value;
   readonly chunkRows: number;
+  /** i64 [n]: the rows that get logits, each once and every scored one among them; all without it. */
+  readonly only?: Value;
   /** Receives the gradient of `hidden` and of what `project` uses; left out for evaluation. */
   readonly pass?: ReversePass;
 }
 
-export interface CrossEntropy {
-  /** f32 []: Σ −log p, in nats */
-  readonly loss: Value;
-  /** f32 []: labels other than −100 */
-  readonly tokens: Value;
-}
-
-export function crossEntropy(g: GraphBuilder, options: CrossEntropyOptions): CrossEntropy {
-  const { hidden, labels, chunkRows, pass } = options;
+/** f32 []: Σ −log p over the labels other than −100, in nats. */
+export function crossEntropy(g: GraphBuilder, options: CrossEntropyOptions): Value {
+  const { hidden, labels, chunkRows, only, pass } = options;
   const width = hidden.shape.at(-1) ?? 0;
-  const rows = g.reshape(hidden, [-1, width]);
-  const flat = g.reshape(labels, [-1, 1]);
+  const pick = (value: Value) => (only === undefined ? value : g.gather(value, only, 0));
+  const first = g.nodes.length;
+  const rows = pick(g.reshape(hidden, [-1, width]));
+  const last = g.nodes.length;
+  const flat = pick(g.reshape(labels, [-1, 1]));
   const scored = g.not(g.equal(flat, g.integers([NOT_SCORED])));
   const [count = 0] = rows.shape;
   const losses: Value[] = [];
@@ -52,9 +51,11 @@ export function crossEntropy(g: GraphBuilder, options: CrossEntropyOptions): Cro
     losses.push(part.loss);
     if (part.gradient !== undefined) gradients.push(part.gradient);
   }
-  if (pass !== undefined && gradients.length > 0) pass.seed(hidden, g.reshape(g.concat(gradients, 0), hidden.shape));
-  const total = (value: Value) => g.reshape(g.reduceSum(value, [0]), []);
-  return { loss: total(g.concat(losses, 0)), tokens: total(g.cast(scored, "f32")) };
+  if (pass !== undefined && gradients.length > 0) {
+    pass.seed(rows, g.concat(gradients, 0));
+    pass.walk(first, last);
+  }
+  return g.reshape(g.reduceSum(g.concat(losses, 0), [0]), []);
 }
 
 interface ChunkLoss {

@@ -13,7 +13,8 @@ import type { TensorData } from "../../formats/tensor-store.ts";
 import { asInputs } from "../../graph/as-inputs.ts";
 import { feedBatch } from "../base/token-inputs.ts";
 import type { Batch } from "../data/batch.ts";
-import { buildStepGraph, type DropoutMask, type StepGraphOptions } from "./step-graph.ts";
+import { LOGIT_ROWS, listLogitRows } from "./logit-rows.ts";
+import { buildStepGraph, type DropoutMask, type StepGraph, type StepGraphOptions } from "./step-graph.ts";
 
 export class StepProgram {
   readonly masks: readonly DropoutMask[];
@@ -21,6 +22,8 @@ export class StepProgram {
   readonly #weights: EngineTensors;
   readonly #loss: string;
   readonly #gradients: ReadonlyMap<string, string>;
+  /** `undefined`: all positions. */
+  readonly #logitRows: number | undefined;
 
   static async compile(engine: Engine, options: StepGraphOptions): Promise<StepProgram> {
     const step = buildStepGraph(options);
@@ -35,16 +38,13 @@ export class StepProgram {
     return new StepProgram(program, new Map(weights), step);
   }
 
-  private constructor(
-    program: Program,
-    weights: EngineTensors,
-    { loss, gradients, masks }: ReturnType<typeof buildStepGraph>,
-  ) {
+  private constructor(program: Program, weights: EngineTensors, { loss, gradients, masks, logitRows }: StepGraph) {
     this.#program = program;
     this.#weights = weights;
     this.#loss = loss;
     this.#gradients = gradients;
     this.masks = masks;
+    this.#logitRows = logitRows;
   }
 
   /**
@@ -57,6 +57,10 @@ export class StepProgram {
     const fetches = new Map<string, EngineTensor | undefined>([[this.#loss, undefined]]);
     for (const [name, output] of this.#gradients) fetches.set(output, gradients.get(name));
     const feeds = new Map([...feedBatch(batch), ...this.#weights, ...trained]);
+    if (this.#logitRows !== undefined) {
+      const data = listLogitRows(batch, this.#logitRows);
+      feeds.set(LOGIT_ROWS, { dtype: "i64", shape: [data.length], data });
+    }
     const results = await this.#program.run(feeds, fetches);
     return Number(results.get(this.#loss)?.data[0]);
   }

@@ -21,6 +21,7 @@ import { type Part, partName, partNames, partShapes } from "../adapter/parts.ts"
 import type { SelectedModule } from "../adapter/select-modules.ts";
 import type { Base } from "../base/base.ts";
 import { declareTokenInputs, LABELS } from "../base/token-inputs.ts";
+import { LOGIT_ROWS } from "./logit-rows.ts";
 
 export interface StepGraphOptions {
   readonly base: Base;
@@ -30,6 +31,8 @@ export interface StepGraphOptions {
   readonly dora: boolean;
   readonly rows: number;
   readonly length: number;
+  /** Positions that get logits, as a batch lists them; all without it. */
+  readonly logitRows?: number | undefined;
   /** Rows of logits that exist at a time. */
   readonly chunkRows: number;
   /** Keep one value a block and compute the others again on the way back. */
@@ -52,6 +55,8 @@ export interface StepGraph {
   /** Name of the output that holds the gradient, by the trained tensor's name. */
   readonly gradients: ReadonlyMap<string, string>;
   readonly masks: readonly DropoutMask[];
+  /** Size of the input that lists the positions which get logits; `undefined` where all do. */
+  readonly logitRows: number | undefined;
 }
 
 export function buildStepGraph(options: StepGraphOptions): StepGraph {
@@ -64,7 +69,9 @@ export function buildStepGraph(options: StepGraphOptions): StepGraph {
   const adapters = new AdapterInputs(g, options, pass);
   const { hidden, project } = base.forward(g, inputs, adapters.adapt);
   const end = g.nodes.length;
-  const { loss } = crossEntropy(g, { hidden, labels, project, chunkRows, ...(pass && { pass }) });
+  const logitRows = options.logitRows === rows * length ? undefined : options.logitRows;
+  const only = logitRows === undefined ? undefined : g.input(LOGIT_ROWS, "i64", [logitRows]);
+  const loss = crossEntropy(g, { hidden, labels, project, chunkRows, ...(only && { only }), ...(pass && { pass }) });
   const gradients = new Map<string, Value>();
   if (pass !== undefined) {
     if (options.recompute) walkRecomputing(g, pass, 0, end, hidden);
@@ -78,6 +85,7 @@ export function buildStepGraph(options: StepGraphOptions): StepGraph {
     loss: loss.name,
     gradients: new Map(Array.from(gradients, ([name, value]) => [name, value.name])),
     masks: adapters.masks,
+    logitRows,
   };
 }
 
