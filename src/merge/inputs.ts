@@ -4,6 +4,7 @@
 
 import { EXPERT_ORDERS, type ExpertOrder } from "../adapters/adapter.ts";
 import { describeArchitecture } from "../adapters/architecture/architecture.ts";
+import { scalesWhereTied } from "../adapters/architecture/tied-types.ts";
 import type { ResolvedAdapter } from "../adapters/edit.ts";
 import { openAdapter } from "../adapters/open-adapter.ts";
 import { resolveAdapter } from "../adapters/resolve/resolve.ts";
@@ -94,7 +95,8 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     adapters.push(own);
     await resolve(own);
   }
-  const plan = planMerge(model, describeArchitecture(model), resolved, {
+  const architecture = describeArchitecture(model);
+  const plan = planMerge(model, architecture, resolved, {
     dtype,
     allowUnused,
     method,
@@ -109,10 +111,15 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     ...repeated(adapters),
     ...(folding?.warnings ?? []),
     ...resolved.flatMap((one) => one.warnings),
+    ...(plan.unties && scalesWhereTied(architecture.types) ? [NEEDS_TRANSFORMERS_5] : []),
     ...(allowUnused ? resolved.flatMap((one) => one.unmatched) : []),
   ];
   return { model, adapters, method, plan, folding, warnings };
 }
+
+const NEEDS_TRANSFORMERS_5 =
+  "the uses of the shared embedding part: transformers 5 loads them so, older versions tie them again; tie_word_embeddings " +
+  "stays as it is, because the model scales its outputs by it";
 
 /** Names of the tensors that go with folded branches. */
 function removedNames({ graph }: Model, folding: Folding | undefined): Set<string> {

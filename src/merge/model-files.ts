@@ -3,6 +3,8 @@
  * everything else as it was.
  */
 
+import { modelTypes } from "../adapters/architecture/model-types.ts";
+import { scalesWhereTied } from "../adapters/architecture/tied-types.ts";
 import type { JsonValue } from "../core/json.ts";
 import { replaceJsonValue } from "../core/json-edit.ts";
 import { decodeUtf8 } from "../core/json-parser.ts";
@@ -26,6 +28,7 @@ export function editConfig(
   if (path === undefined || model.config === undefined) return undefined;
   const original = decodeUtf8(readSmallFile(path, MAX_CONFIG_BYTES).bytes, path);
   let text = original;
+  const saysUntied = plan.unties && !scalesWhereTied(modelTypes(model.config));
   // Multimodal configs keep the language model's entries in a section of their own.
   const sections: (readonly string[])[] = [[], ["text_config"]];
   for (const section of sections) {
@@ -38,10 +41,10 @@ export function editConfig(
       set("dtype", CONFIG_DTYPES[dtype]);
     }
     if (plan.vocabularySize !== undefined) set("vocab_size", plan.vocabularySize);
-    if (plan.unties) set("tie_word_embeddings", false);
+    if (saysUntied) set("tie_word_embeddings", false);
   }
   // Absent means true for many families, so the key must be there once the ends have parted.
-  if (plan.unties && valueAt(model, ["tie_word_embeddings"]) === undefined) {
+  if (saysUntied && valueAt(model, ["tie_word_embeddings"]) === undefined) {
     text = replaceJsonValue(text, ["tie_word_embeddings"], "false");
   }
   return text === original ? undefined : text;

@@ -5,7 +5,7 @@
  * in the order of the adapters. Every misfit of every adapter is collected before the plan is refused as a whole.
  */
 
-import type { Architecture, TiedEmbedding } from "../adapters/architecture/architecture.ts";
+import type { Architecture, Tie } from "../adapters/architecture/architecture.ts";
 import { type ResolvedAdapter, replacesWhole } from "../adapters/edit.ts";
 import { type Dtype, isFloatDtype } from "../core/dtype.ts";
 import { MismatchError } from "../core/errors.ts";
@@ -75,7 +75,7 @@ export interface PlanOptions extends JoinOptions {
  */
 export function planMerge(
   model: Model,
-  { tie, ends }: Pick<Architecture, "tie" | "ends">,
+  { ties, ends }: Pick<Architecture, "ties" | "ends">,
   resolved: readonly ResolvedAdapter[],
   options: PlanOptions,
 ): MergePlan {
@@ -86,7 +86,7 @@ export function planMerge(
   const edits = new Map<string, OwnedEdit[]>();
   const { routed, unties } = routeTiedEdits(
     resolved.flatMap(({ edits }, adapter) => edits.map((edit): OwnedEdit => ({ ...edit, adapter }))),
-    tie,
+    ties,
     model.store.tensors,
   );
   for (const edit of routed) edits.set(edit.tensor, [...(edits.get(edit.tensor) ?? []), edit]);
@@ -100,7 +100,7 @@ export function planMerge(
   const additions = new Map<string, PlannedTensor[]>();
   for (const [name, tensorEdits] of edits) {
     if (planned.has(name)) continue;
-    const added = planAddition(name, tensorEdits, tie, model, options, problems);
+    const added = planAddition(name, tensorEdits, ties, model, options, problems);
     if (added === undefined) continue;
     planned.set(name, added.tensor);
     additions.set(added.follows, [...(additions.get(added.follows) ?? []), added.tensor]);
@@ -167,16 +167,16 @@ function planTensor(
 function planAddition(
   name: string,
   edits: readonly OwnedEdit[],
-  tie: TiedEmbedding | undefined,
+  ties: readonly Tie[],
   model: Model,
   options: PlanOptions,
   problems: string[],
 ): { tensor: PlannedTensor; follows: string } | undefined {
-  const tiedTo = tie === undefined || (name !== tie.input && name !== tie.output) ? undefined : otherEnd(tie, name);
-  const source = tiedTo === undefined ? undefined : model.store.tensors.get(tiedTo);
-  if (source !== undefined && tiedTo !== undefined) {
+  const { ends = [] } = ties.find((tie) => tie.ends.includes(name)) ?? {};
+  const source = ends.map((end) => model.store.tensors.get(end)).find((tensor) => tensor !== undefined);
+  if (source !== undefined) {
     const tensor = planTensor({ ...source, name }, source, edits, options, problems);
-    return { tensor: { ...tensor, action: "untie" }, follows: tiedTo };
+    return { tensor: { ...tensor, action: "untie" }, follows: source.name };
   }
   const replacement = edits.find((edit) => edit.replacement !== undefined)?.replacement;
   const last = model.weightFiles.at(-1)?.tensors.at(-1);
@@ -186,10 +186,6 @@ function planAddition(
   }
   const tensor = planTensor({ ...replacement, name }, replacement, edits, options, problems);
   return { tensor: { ...tensor, action: "new" }, follows: last };
-}
-
-function otherEnd(tie: TiedEmbedding, name: string): string {
-  return name === tie.input ? tie.output : tie.input;
 }
 
 function outputDtype(dtype: Dtype, options: PlanOptions): Dtype {

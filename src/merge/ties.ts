@@ -1,11 +1,12 @@
 /**
- * Tied embeddings in a plan: who edits which end, and whether the two ends stay one.
+ * Tensors with several names in a plan: who edits which of them, and whether they stay one.
  *
- * A tied model computes its input embedding and its output head from one tensor. PEFT adds a delta to one of the two
- * uses only, so a faithful merge must part them; where both ends get the same edit, the tie is kept.
+ * A tied model computes its input embedding and its output head from one tensor. PEFT adds a delta to one of the uses
+ * only, so a faithful merge must part them; where all ends get the same edit, the tie is kept.
  */
 
-import type { TiedEmbedding } from "../adapters/architecture/architecture.ts";
+import type { Tie } from "../adapters/architecture/architecture.ts";
+import { storageView } from "../adapters/resolve/placement.ts";
 import { turnEdit } from "../adapters/turn-edit.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import type { OwnedEdit } from "./combine/join-edits.ts";
@@ -13,36 +14,54 @@ import type { OwnedEdit } from "./combine/join-edits.ts";
 export interface RoutedEdits {
   /** Each edit addressed to a tensor that the output shall hold. */
   readonly routed: readonly OwnedEdit[];
-  /** The ends part. */
+  /** The ends of the embedding part. */
   readonly unties: boolean;
 }
 
 /** Addresses every edit of a tied end: to the stored tensor while the tie holds, else to each end of its own. */
 export function routeTiedEdits(
   edits: readonly OwnedEdit[],
-  tie: TiedEmbedding | undefined,
+  ties: readonly Tie[],
   stored: ReadonlyMap<string, TensorData>,
 ): RoutedEdits {
-  if (tie === undefined) return { routed: edits, unties: false };
-  const ends = [tie.input, tie.output];
-  const tied = edits.filter((edit) => ends.includes(edit.tensor));
-  if (tied.length === 0) return { routed: edits, unties: false };
+  const parted = ties.filter(({ ends }) => edits.some((edit) => !edit.bothEnds && ends.includes(edit.tensor)));
+  const embedding = parted.find((tie) => tie.of === "embedding");
+  const routed = ties.reduce((all, tie) => {
+    // Once config.json says that nothing is tied, every name must be stored.
+    const parts = embedding !== undefined || parted.includes(tie);
+    return routeEdits(all, tie, parts ? tie.ends : tie.ends.filter((end) => stored.has(end)));
+  }, edits);
+  if (parted.length === 0) return { routed, unties: false };
+  return {
+    routed: [...routed, ...unedited(routed, embedding === undefined ? parted : ties, stored)],
+    unties: embedding !== undefined && !embedding.isApart,
+  };
+}
 
-  const unties = tied.some((edit) => !edit.bothEnds);
-  // While the tie holds, only the ends that the file stores are written; once it breaks, both must exist.
-  const targets = unties ? ends : ends.filter((end) => stored.has(end));
-  const routed = edits.flatMap((edit) => {
-    if (!ends.includes(edit.tensor)) return [edit];
-    if (!edit.bothEnds) return [edit];
-    return targets.map((tensor) => ({ ...(tie.isTurned && tensor !== edit.tensor ? turnEdit(edit) : edit), tensor }));
+function routeEdits(
+  edits: readonly OwnedEdit[],
+  { ends, isTurned }: Tie,
+  targets: readonly string[],
+): readonly OwnedEdit[] {
+  return edits.flatMap((edit) => {
+    if (!ends.includes(edit.tensor) || !edit.bothEnds) return [edit];
+    return targets.map((tensor) => ({ ...(isTurned && tensor !== edit.tensor ? turnEdit(edit) : edit), tensor }));
   });
-  // The end that nobody edits still has to be written out, as the base had it.
-  for (const end of unties ? ends : []) {
-    const first = tied[0];
-    if (first !== undefined && !stored.has(end) && !routed.some((edit) => edit.tensor === end)) {
-      const { module, view, adapter } = first;
-      routed.push({ tensor: end, module, view, steps: [], bothEnds: false, adapter });
-    }
-  }
-  return { routed, unties: unties && !tie.isApart };
+}
+
+/** The ends that nobody edits still have to be written out, as the base had them. */
+function unedited(
+  edits: readonly OwnedEdit[],
+  ties: readonly Tie[],
+  stored: ReadonlyMap<string, TensorData>,
+): OwnedEdit[] {
+  const edited = new Set(edits.map(({ tensor }) => tensor));
+  return ties.flatMap(({ ends }) => {
+    const held = ends.map((end) => stored.get(end)).find((tensor) => tensor !== undefined);
+    const cause = edits.find(({ tensor }) => ends.includes(tensor)) ?? edits[0];
+    if (held === undefined || cause === undefined) return [];
+    const { module, adapter } = cause;
+    const missing = ends.filter((end) => !stored.has(end) && !edited.has(end));
+    return missing.map((tensor) => ({ tensor, module, view: storageView(held), steps: [], bothEnds: false, adapter }));
+  });
 }

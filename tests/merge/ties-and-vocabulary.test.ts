@@ -115,3 +115,35 @@ describe("a classifier of other labels", () => {
     expect(error.message).toContain('"score.weight" gets 5 rows and "score.bias" 3');
   });
 });
+
+describe("an embedding whose uses part", () => {
+  const names = ({ files }: MergePlan) => files.flatMap(({ tensors }) => tensors.map(({ name }) => name));
+
+  test("is stored for encoder, decoder and head, which would start at random otherwise", async () => {
+    const stored = {
+      "model.shared.weight": [6, 4],
+      "model.encoder.x.weight": [4, 4],
+      "model.decoder.x.weight": [4, 4],
+    };
+    const made = await plan(model(stored, { model_type: "bart" }), { modules: [lora("lm_head", 6, 4)] });
+    const uses = ["model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", HEAD];
+    expect(made.unties).toBe(true);
+    expect(names(made).sort()).toEqual([...Object.keys(stored), ...uses].sort());
+  });
+
+  test("takes the second name of the head's bias along", async () => {
+    const stored = { "bert.embeddings.word_embeddings.weight": [6, 4], "cls.predictions.bias": [6] };
+    const head = lora("cls.predictions.decoder", 6, 4);
+    const made = await plan(model(stored, { model_type: "bert" }), { modules: [head] });
+    const added = ["cls.predictions.decoder.weight", "cls.predictions.decoder.bias"];
+    expect(names(made).sort()).toEqual([...Object.keys(stored), ...added].sort());
+  });
+
+  test("leaves no second name where only the bias is trained", async () => {
+    const stored = { "bert.embeddings.word_embeddings.weight": [6, 4], "cls.predictions.bias": [6] };
+    const made = await plan(model(stored, { model_type: "bert" }), {
+      overrides: [override("cls.predictions.decoder.bias", [6])],
+    });
+    expect([made.unties, names(made)]).toEqual([false, Object.keys(stored)]);
+  });
+});

@@ -7,14 +7,18 @@ import { type Conv1dFacts, conv1dFacts } from "./conv1d.ts";
 import { modelTypes } from "./model-types.ts";
 import { type Rename, renamesFor } from "./renames.ts";
 import { type EmbeddingEnds, embeddingEnds, type TiedEmbedding, tiedEmbedding } from "./tied-embedding.ts";
+import { type Tie, tiesOf } from "./ties.ts";
 
 export type { EmbeddingEnds, TiedEmbedding } from "./tied-embedding.ts";
+export type { Tie } from "./ties.ts";
 
 export interface Architecture {
   /** `model_type`s of config.json and its parts; empty when there is no config. */
   readonly types: ReadonlySet<string>;
   readonly ends: EmbeddingEnds;
   readonly tie: TiedEmbedding | undefined;
+  /** Tensors with several names. */
+  readonly ties: readonly Tie[];
   /** From the names on disk to those of the running model. */
   readonly renames: readonly Rename[];
   readonly conv1d: Conv1dFacts;
@@ -24,10 +28,12 @@ export interface Architecture {
 export function describeArchitecture(model: Model): Architecture {
   const types = modelTypes(model.config);
   const ends = embeddingEnds(model, types);
+  const tie = tiedEmbedding(model, types, ends);
   return {
     types,
     ends,
-    tie: tiedEmbedding(model, types, ends),
+    tie,
+    ties: tiesOf(model, types, ends, tie),
     renames: renamesFor(types),
     conv1d: conv1dFacts(types, model.store.tensors),
   };

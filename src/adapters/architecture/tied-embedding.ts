@@ -60,17 +60,28 @@ const OUTPUT_NAMES: readonly (readonly [name: string, types: readonly string[]])
   ["pred_layer.proj.weight", ["xlm", "flaubert"]],
   ["vocab_projector.weight", ["distilbert"]],
   ["generator_lm_head.weight", ["electra", "convbert"]],
-  ["predictions.decoder.weight", ["albert"]],
   ["lm_head.out_proj.weight", ["t5gemma", "t5gemma2"]],
-  ["text_decoder.cls.predictions.decoder.weight", ["blip"]],
   ["decoder.weight", ["modernbert", "modernbert-decoder"]],
+  ["lm_head.decoder.weight", ["esm", "gte"]],
+];
+
+/** Heads whose linear layer has the bias of the module around it: one tensor with two names. */
+const HEADS_WITH_OUTER_BIAS: readonly (readonly [name: string, types: readonly string[]])[] = [
+  ["predictions.decoder.weight", ["albert"]],
+  ["text_decoder.cls.predictions.decoder.weight", ["blip"]],
   [
     "lm_head.decoder.weight",
-    "roberta xlm-roberta xlm-roberta-xl camembert esm longformer mpnet ibert gte jina_embeddings_v3".split(" "),
+    (
+      "roberta xlm-roberta xlm-roberta-xl camembert longformer mpnet ibert jina_embeddings_v3 bert-generation " +
+      "data2vec-text roberta-prelayernorm xmod"
+    ).split(" "),
   ],
   [
     "cls.predictions.decoder.weight",
-    "bert big_bird ernie megatron-bert mobilebert nystromformer tapas roc_bert visual_bert".split(" "),
+    (
+      "bert big_bird blip_text_model deberta deberta-v2 ernie fnet layoutlm megatron-bert mobilebert mra nomic_bert " +
+      "nystromformer roc_bert roformer squeezebert tapas visual_bert yoso"
+    ).split(" "),
   ],
 ];
 
@@ -100,13 +111,26 @@ export function embeddingEnds(model: Model, allTypes: ReadonlySet<string>): Embe
   const matrices = [...model.store.tensors.values()].filter(({ shape }) => shape.length === 2);
   const names = matrices.map(({ name }) => name).filter((name) => name.startsWith(scope));
   const input = INPUT_NAMES.map((end) => shortestWithEnd(names, end)).find((name) => name !== undefined);
-  const ending = OUTPUT_NAMES.find(([, owners]) => owners.some((type) => types.has(type)))?.[0] ?? DEFAULT_OUTPUT;
+  const ending = endingFor([...OUTPUT_NAMES, ...HEADS_WITH_OUTER_BIAS], types) ?? DEFAULT_OUTPUT;
   const stored = shortestWithEnd(names, ending) ?? shortestWithEnd(names, DEFAULT_OUTPUT);
   const output = stored ?? `${scope === "" ? wrapperOf(input) : scope}${ending}`;
   const stem = output.slice(0, -"weight".length);
   // BERT's decoder takes its bias from the module around it.
   const outputBiases = [`${stem}bias`, `${stem.replace(/decoder\.$/, "")}bias`];
   return { input, output, outputIsStored: stored !== undefined, outputBiases };
+}
+
+/** Whether the bias of the head has a name beside its weight and one in the module around it. */
+export function namesBiasTwice(output: string, allTypes: ReadonlySet<string>): boolean {
+  const ending = endingFor(HEADS_WITH_OUTER_BIAS, allTypes);
+  return ending !== undefined && (output === ending || output.endsWith(`.${ending}`));
+}
+
+function endingFor(
+  rows: readonly (readonly [name: string, types: readonly string[]])[],
+  types: ReadonlySet<string>,
+): string | undefined {
+  return rows.find(([, owners]) => owners.some((type) => types.has(type)))?.[0];
 }
 
 /** The tie of a model; `undefined` when its ends are two tensors or one of them is missing for good. */
@@ -166,7 +190,7 @@ function lacksHead({ config, store }: Model, input: string, { outputIsStored }: 
 
 /** The head lies beside the inner `model`: `language_model.model.embed_tokens.weight` → `language_model.`. */
 function wrapperOf(input = ""): string {
-  return /^(.*\.)(?:(?:model|transformer)\.(?:decoder\.)?\w+|shared)\.weight$/.exec(input)?.[1] ?? "";
+  return /^((?:.*?\.)??)(?:(?:model|transformer)\.(?:decoder\.)?\w+|shared)\.weight$/.exec(input)?.[1] ?? "";
 }
 
 function inputFor(output: string): string | undefined {

@@ -31,3 +31,11 @@ const TIED_TYPES: ReadonlySet<string> = new Set(
 export function tiesByDefault(types: ReadonlySet<string>): boolean {
   return [...types].some((type) => TIED_TYPES.has(type));
 }
+
+/** Whose decoder divides its outputs by √d_model while config.json says that the ends are tied (transformers 4 and 5). */
+const SCALED_TYPES = ["t5", "mt5", "umt5", "longt5", "switch_transformers", "udop", "pop2piano"];
+
+/** Whether the setting changes more than the tie, so that it must stay when the ends part. */
+export function scalesWhereTied(types: ReadonlySet<string>): boolean {
+  return SCALED_TYPES.some((type) => types.has(type));
+}

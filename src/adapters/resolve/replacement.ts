@@ -26,8 +26,8 @@ export function replacementOf({ name, baseWeight }: AdapterModule, context: Reso
 
 /** Same shape, but for the rows of vocabularies and of classifiers; weight 1. */
 export function checkReplacement(tensor: TensorData, value: TensorData, context: ResolveContext): void {
-  const { ends, tie } = context.architecture;
-  const vocabulary = [ends.input, ends.output, ...ends.outputBiases, tie?.input, tie?.output];
+  const { ends, ties } = context.architecture;
+  const vocabulary = [ends.input, ends.output, ...ends.outputBiases, ...ties.flatMap((tie) => tie.ends)];
   const fits = sameShape(value.shape, isTurned(tensor, context, value) ? tensor.shape.toReversed() : tensor.shape);
   const fitsBeyondRows =
     value.shape.length === tensor.shape.length && sameShape(value.shape.slice(1), tensor.shape.slice(1));

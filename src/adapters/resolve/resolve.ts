@@ -37,8 +37,7 @@ export async function resolveAdapter(
   options: ResolveOptions,
 ): Promise<ResolvedAdapter> {
   const architecture = describeArchitecture(model);
-  const { tie } = architecture;
-  const tensors = withBothEnds(model.store.tensors, architecture);
+  const tensors = withAllEnds(model.store.tensors, architecture);
   const report = new Report();
   const context: ResolveContext = {
     adapter,
@@ -61,9 +60,8 @@ export async function resolveAdapter(
   }
   reportCollisions(context);
   report.accountFor(adapter.tensors.keys());
-  const rows = tie === undefined ? 0 : (tensors.get(tie.input)?.shape[0] ?? 0);
   return {
-    edits: shareTiedEdits(context.edits, tie, rows, adapter.keepsTie),
+    edits: shareTiedEdits(context.edits, architecture.ties, tensors, adapter.keepsTie),
     used: report.used,
     problems: report.problems,
     unmatched: report.unmatched,
@@ -81,13 +79,14 @@ function namesOf(
   return flatNames || layout === "diffusers" ? new PipelineNames(tensors, names) : names;
 }
 
-/** The tensors of the base, and the end of a tied embedding that it does not store. */
-function withBothEnds(stored: ReadonlyMap<string, TensorData>, { tie }: Architecture): ReadonlyMap<string, TensorData> {
-  if (tie === undefined) return stored;
-  const [input, output] = [stored.get(tie.input), stored.get(tie.output)];
+/** The tensors of the base, also under the names that it does not store. */
+function withAllEnds(stored: ReadonlyMap<string, TensorData>, { ties }: Architecture): ReadonlyMap<string, TensorData> {
   const all = new Map(stored);
-  if (input !== undefined && output === undefined) all.set(tie.output, { ...input, name: tie.output });
-  if (output !== undefined && input === undefined) all.set(tie.input, { ...output, name: tie.input });
+  for (const { ends } of ties) {
+    const held = ends.map((name) => stored.get(name)).find((tensor) => tensor !== undefined);
+    if (held === undefined) continue;
+    for (const name of ends) if (!stored.has(name)) all.set(name, { ...held, name });
+  }
   return all;
 }
 

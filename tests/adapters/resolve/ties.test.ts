@@ -88,3 +88,72 @@ describe("edits of a tied embedding", () => {
     expect(await summary({ modules: [embeddingLora, headLora], keepsTie: true })).toEqual(apart);
   });
 });
+
+describe("edits of an embedding that encoder and decoder share", () => {
+  const names = ["shared", "encoder.embed_tokens", "decoder.embed_tokens", "lm_head"].map((name) => `${name}.weight`);
+  const [SHARED = "", ENCODER = "", DECODER = "", OUT = ""] = names;
+  const layers = { "encoder.block.0.q.weight": [4, 4], "decoder.block.0.q.weight": [4, 4] };
+  const base = (tie = true) => {
+    const stored = { [SHARED]: [6, 4], ...layers, ...(tie ? {} : { [OUT]: [6, 4] }) };
+    return model(stored, { model_type: "t5", tie_word_embeddings: tie });
+  };
+  const summaryOf = async (parts: Partial<Adapter>, tie = true) => {
+    const { edits, problems, unmatched } = await resolve(parts, base(tie));
+    expect([...problems, ...unmatched]).toEqual([]);
+    return edits.map(({ tensor, steps, bothEnds }) => [tensor, steps.length, bothEnds]);
+  };
+  const embedding = (name: string) => lora(name, 4, 6, { kind: "embedding" });
+
+  it.each([true, false])("are of the side that the adapter names (head tied: %s)", async (tie) => {
+    expect(await summaryOf({ modules: [embedding("encoder.embed_tokens")] }, tie)).toEqual([[ENCODER, 1, false]]);
+    expect(await summaryOf({ overrides: [override(DECODER, [6, 4])] }, tie)).toEqual([[DECODER, 0, false]]);
+    expect(await summaryOf({ tokenRows: [tokens("encoder.embed_tokens")] }, tie)).toEqual([[ENCODER, 1, false]]);
+    expect(await summaryOf({ modules: [lora("lm_head", 6, 4)] }, tie)).toEqual([[OUT, 1, false]]);
+  });
+
+  it("are of all where the shared name has them", async () => {
+    expect(await summaryOf({ modules: [embedding("shared")] })).toEqual([[SHARED, 1, true]]);
+    expect(await summaryOf({ overrides: [override(SHARED, [6, 4])] })).toEqual([[SHARED, 0, true]]);
+    expect(await summaryOf({ tokenRows: [tokens("shared")] })).toEqual([[SHARED, 1, true]]);
+  });
+
+  it("are of all but those with their own", async () => {
+    const parts = { modules: [embedding("shared"), lora("lm_head", 6, 4)] };
+    expect(await summaryOf(parts)).toEqual([SHARED, ENCODER, DECODER, OUT].map((name) => [name, 1, false]));
+  });
+
+  it("join where each use has the same numbers", async () => {
+    const value = tensor("e", [6, 4]);
+    const overrides = [ENCODER, DECODER, OUT].map((name) => ({ name, value: { ...value, name: `${name}.saved` } }));
+    expect(await summaryOf({ overrides })).toEqual([[ENCODER, 0, true]]);
+    expect(await summaryOf({ overrides: overrides.slice(0, 2) })).toEqual([
+      [ENCODER, 0, false],
+      [DECODER, 0, false],
+    ]);
+  });
+});
+
+describe("edits of the bias that BERT's head has under two names", () => {
+  const BIAS = "lm_head.bias";
+  const base = () => {
+    const stored = { "roberta.embeddings.word_embeddings.weight": [6, 4], [BIAS]: [6] };
+    return model(stored, { model_type: "roberta" });
+  };
+  const value = tensor("b", [6]);
+
+  it.each([
+    ["the outer name", [{ name: BIAS, value }]],
+    ["the name beside the weight", [{ name: "lm_head.decoder.bias", value }]],
+    [
+      "both names",
+      [
+        { name: BIAS, value },
+        { name: "lm_head.decoder.bias", value: { ...value, name: "c" } },
+      ],
+    ],
+  ])("are of the one tensor under %s", async (_, overrides) => {
+    const { edits, problems, unmatched } = await resolve({ overrides }, base());
+    expect([...problems, ...unmatched]).toEqual([]);
+    expect(edits.map(({ bothEnds }) => bothEnds)).toEqual([true]);
+  });
+});
