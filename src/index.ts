@@ -33,6 +33,7 @@ export {
   type MergeOptions,
   type MergeReport,
   merge,
+  type Verification,
   type VerifyOptions,
   type VerifyReport,
   verify,

@@ -14,7 +14,7 @@ export function formatBytes(bytes: number): string {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${UNITS[unit]}`;
+  return `${unit === 0 ? Math.round(value) : value.toPrecision(3)} ${UNITS[unit]}`;
 }
 
 /** `260,032` */
@@ -24,11 +24,19 @@ export function formatCount(count: number): string {
 
 /** `0.8 s`, `42 s`, `3 min 20 s`, `2 h 05 min` */
 export function formatSeconds(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+/** Operations a second, given in 10¹²: `6.8 GFLOP/s`, `1.2 TFLOP/s`. */
+export function formatTeraflops(teraflops: number): string {
+  return teraflops < 0.995
+    ? `${Number((teraflops * 1000).toPrecision(2))} GFLOP/s`
+    : `${Number(teraflops.toPrecision(2))} TFLOP/s`;
 }
 
 /** A share as a percentage with two significant digits; 0 stays `0 %`. */

@@ -22,19 +22,28 @@ export interface OutputFlags extends CommonFlags {
   readonly dryRun?: true;
 }
 
-/** `--json` and `--quiet`, which every command takes. */
-export function addCommonOptions(command: Command): Command {
+const REPLACE_HELP = "replace what is there; it stays until the new one is complete";
+const DRY_RUN_HELP = "print the plan and write nothing";
+
+/** The flags of a command that writes nothing. Those about writing are taken, so that scripts pass them to any command. */
+export function addReadingOptions(command: Command, dryRunHelp: string): Command {
+  return addCommonOptions(command)
+    .option("--overwrite", "taken as by every command; nothing is written")
+    .option("--dry-run", dryRunHelp);
+}
+
+function addCommonOptions(command: Command): Command {
   return command
     .option("--json", "print one JSON report on stdout and nothing else there")
     .option("--quiet", "print results and errors only");
 }
 
 /** The flags of a command that writes. */
-export function addOutputOptions(command: Command): Command {
+export function addOutputOptions(command: Command, overwriteHelp = REPLACE_HELP): Command {
   return addCommonOptions(command)
     .requiredOption("-o, --out <path>", "where the result goes")
-    .option("--overwrite", "replace what is there; it stays until the new one is complete")
-    .option("--dry-run", "print the plan and write nothing");
+    .option("--overwrite", overwriteHelp)
+    .option("--dry-run", DRY_RUN_HELP);
 }
 
 export function deviceOption(): Option {

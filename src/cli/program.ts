@@ -18,6 +18,7 @@ import { addTrainCommand } from "./commands/train.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 import { EXIT, reportFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
+import { checkRequiredFlagsLast } from "./required-flags.ts";
 
 /** Runs one command line on this process' streams and returns its exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -92,5 +93,9 @@ function createProgram(io: Io, json: boolean): Command {
   addTrainCommand(program, io);
   addSweepCommand(program, io);
   addInspectCommand(program, io);
+  for (const command of program.commands) {
+    checkRequiredFlagsLast(command);
+    command.showHelpAfterError(`(lora-tool ${command.name()} --help shows all flags)`);
+  }
   return program;
 }

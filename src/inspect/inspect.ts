@@ -19,6 +19,9 @@ import { type InspectedGraph, inspectGraph } from "./inspect-graph.ts";
 export interface InspectOptions extends RunOptions {
   /** An adapter or a model: a folder or a file. */
   readonly path: string;
+  /** Taken as by every call, both without effect; nothing is written. */
+  readonly dryRun?: boolean | undefined;
+  readonly overwrite?: boolean | undefined;
 }
 
 export interface InspectedTensor {
@@ -83,7 +86,12 @@ export interface InspectedModel extends Inspected {
 
 export type InspectReport = InspectedAdapter | InspectedModel;
 
-const OPTION_KINDS: OptionKinds<InspectOptions> = { ...RUN_OPTION_KINDS, path: "required a text" };
+const OPTION_KINDS: OptionKinds<InspectOptions> = {
+  ...RUN_OPTION_KINDS,
+  path: "required a text",
+  dryRun: "true or false",
+  overwrite: "true or false",
+};
 
 /**
  * Describes what a path holds.

@@ -10,4 +10,4 @@ export { type MergeOptions, merge } from "./merge.ts";
 export type { Action, OutputDtype } from "./plan.ts";
 export { PROVENANCE_KEY } from "./provenance.ts";
 export type { AdapterSummary, MergeReport, MergeResult, PlannedRow } from "./report.ts";
-export { type VerifiedTensor, type VerifyOptions, type VerifyReport, verify } from "./verify.ts";
+export { type Verification, type VerifiedTensor, type VerifyOptions, type VerifyReport, verify } from "./verify.ts";

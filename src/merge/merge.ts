@@ -18,7 +18,7 @@ import { PENDING_SHA256, provenance } from "./provenance.ts";
 import { countActions, type MergeReport, type MergeResult, planRows, summariseAdapter, sumStats } from "./report.ts";
 import { stageSafetensors } from "./safetensors-output.ts";
 import type { TensorStats } from "./tensor-executor.ts";
-import { describeFailures, type VerifyReport, verifyTensors } from "./verify.ts";
+import { describeFailures, type Verification, verifyTensors } from "./verify.ts";
 
 export interface MergeOptions extends InputOptions, PoolOptions {
   /** A folder, or one `.safetensors` file for a base that is one file; an `.onnx` file for a graph. */
@@ -152,7 +152,7 @@ async function verifyStaged(
   output: MergeOutput,
   pool: MergePool,
   options: MergeOptions,
-): Promise<VerifyReport> {
+): Promise<Verification> {
   const report = await verifyTensors(tensorsOf(plan), output.readBack(), pool, options);
   if (report.passed) return report;
   throw new MismatchError("VERIFICATION_FAILED", "the merged weights are not base + deltas", describeFailures(report), {

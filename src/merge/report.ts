@@ -10,7 +10,7 @@ import type { Shape } from "../core/shape.ts";
 import { ACTIONS, type Action, type MergePlan, tensorsOf } from "./plan.ts";
 import { type HashedFile, scaleRange, type WeightedAdapter } from "./provenance.ts";
 import type { TensorStats } from "./tensor-executor.ts";
-import type { VerifyReport } from "./verify.ts";
+import type { Verification } from "./verify.ts";
 
 export interface AdapterSummary {
   readonly path: string;
@@ -46,7 +46,7 @@ export interface MergeReport {
   readonly plan?: readonly PlannedRow[];
   /** The rest is there once something was written. */
   readonly result?: MergeResult;
-  readonly verification?: VerifyReport;
+  readonly verification?: Verification;
 }
 
 export interface MergeResult {

@@ -17,19 +17,26 @@ import { type MergePool, openPool } from "./execute.ts";
 import { INPUT_OPTION_KINDS, type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
 import { outputBytes } from "./output-layout.ts";
-import { type PlannedTensor, tensorsOf } from "./plan.ts";
+import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
+import { type AdapterSummary, type PlannedRow, planRows, summariseAdapter } from "./report.ts";
 import { graphDifferences } from "./verify-graph.ts";
 import type { RowsVerified } from "./verify-rows.ts";
 
 export interface VerifyOptions extends InputOptions, PoolOptions {
   /** The model to check: anything that can be a base. */
   readonly merged: string;
+  /** Compare names, shapes and dtypes only, from headers, and tell what would be recomputed. */
+  readonly dryRun?: boolean | undefined;
+  /** Taken as by every call; nothing is written. */
+  readonly overwrite?: boolean | undefined;
 }
 
 const OPTION_KINDS: OptionKinds<VerifyOptions> = {
   ...INPUT_OPTION_KINDS,
   ...POOL_OPTION_KINDS,
   merged: "required a text",
+  dryRun: "true or false",
+  overwrite: "true or false",
 };
 
 type CheckJob = VerifyJob | CompareJob;
@@ -39,7 +46,7 @@ export interface VerifiedTensor extends RowsVerified {
   readonly passed: boolean;
 }
 
-export interface VerifyReport {
+export interface Verification {
   readonly passed: boolean;
   readonly tensors: number;
   readonly elements: number;
@@ -56,36 +63,53 @@ export interface VerifyReport {
   readonly problems: readonly string[];
 }
 
+export interface VerifyReport extends Verification {
+  readonly adapters: readonly AdapterSummary[];
+  readonly warnings: readonly string[];
+  /** Under `dryRun`: what each tensor is expected to be. Nothing was recomputed, `passed` is about headers alone. */
+  readonly plan?: readonly PlannedRow[];
+}
+
 /** Opens everything anew and checks the merged model; `passed` tells the verdict, nothing is thrown for a difference. */
 export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   assertOptionKinds("verify", options, OPTION_KINDS);
-  const { plan, model, folding } = await openInputs(options);
+  const inputs = await openInputs(options);
+  const { plan, model, folding, warnings } = inputs;
   const { store, graph } = await openModel(options.merged);
+  const verification = await (options.dryRun ? compareHeaders : recompute)(plan, store.tensors, options);
+  const between =
+    model.graph === undefined || graph === undefined
+      ? []
+      : graphDifferences(model.graph.model, graph.model, folding?.removal);
+  return {
+    ...verification,
+    passed: verification.passed && between.length === 0,
+    problems: [...verification.problems, ...between],
+    adapters: inputs.adapters.map(summariseAdapter),
+    warnings,
+    ...(options.dryRun && { plan: planRows(plan) }),
+  };
+}
+
+type MergedTensors = ReadonlyMap<string, TensorData>;
+
+function compareHeaders(plan: MergePlan, merged: MergedTensors): Verification {
+  return summarise([], planChecks(tensorsOf(plan), merged).problems);
+}
+
+async function recompute(plan: MergePlan, merged: MergedTensors, options: VerifyOptions): Promise<Verification> {
   const pool = openPool(plan, options);
-  try {
-    const report = await verifyTensors(tensorsOf(plan), store.tensors, pool, options);
-    if (model.graph === undefined || graph === undefined) return report;
-    const problems = [...report.problems, ...graphDifferences(model.graph.model, graph.model, folding?.removal)];
-    return { ...report, problems, passed: report.passed && problems.length === 0 };
-  } finally {
-    await pool.close();
-  }
+  return verifyTensors(tensorsOf(plan), merged, pool, options).finally(() => pool.close());
 }
 
 /** Compares the tensors of a plan with those that were written. */
 export async function verifyTensors(
   tensors: readonly PlannedTensor[],
-  merged: ReadonlyMap<string, TensorData>,
+  merged: MergedTensors,
   pool: MergePool,
   options: RunOptions,
-): Promise<VerifyReport> {
-  const problems: string[] = [];
-  const staying = tensors.filter(({ action }) => action !== "remove");
-  const jobs = staying.flatMap((tensor) => checkJobs(tensor, merged.get(tensor.name), problems));
-  const planned = new Set(staying.map((tensor) => tensor.name));
-  for (const name of merged.keys()) {
-    if (!planned.has(name)) problems.push(`${quote(name)}: expected no such tensor, base and adapters give none`);
-  }
+): Promise<Verification> {
+  const { staying, jobs, problems } = planChecks(tensors, merged);
   const results = new Map<string, VerifiedTensor>();
   const total = staying.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
   let done = 0;
@@ -100,8 +124,20 @@ export async function verifyTensors(
   return summarise([...results.values()], problems);
 }
 
+/** What there is to recompute; what needs no arithmetic to be seen is a problem at once. */
+function planChecks(tensors: readonly PlannedTensor[], merged: MergedTensors) {
+  const problems: string[] = [];
+  const staying = tensors.filter(({ action }) => action !== "remove");
+  const jobs = staying.flatMap((tensor) => checkJobs(tensor, merged.get(tensor.name), problems));
+  const planned = new Set(staying.map((tensor) => tensor.name));
+  for (const name of merged.keys()) {
+    if (!planned.has(name)) problems.push(`${quote(name)}: expected no such tensor, base and adapters give none`);
+  }
+  return { staying, jobs, problems };
+}
+
 /** One line for each tensor that is not as it should be. */
-export function describeFailures({ problems, worst }: VerifyReport): string[] {
+export function describeFailures({ problems, worst }: Verification): string[] {
   const failed = worst.filter((tensor) => !tensor.passed);
   return [
     ...problems,
@@ -149,7 +185,7 @@ function join(name: string, sum: VerifiedTensor | undefined, part: RowsVerified,
   return { name, ...result, passed };
 }
 
-function summarise(tensors: readonly VerifiedTensor[], problems: readonly string[]): VerifyReport {
+function summarise(tensors: readonly VerifiedTensor[], problems: readonly string[]): Verification {
   const sum = (pick: (tensor: VerifiedTensor) => number) => tensors.reduce((total, tensor) => total + pick(tensor), 0);
   const most = (pick: (tensor: VerifiedTensor) => number) =>
     tensors.reduce((max, tensor) => Math.max(max, pick(tensor)), 0);

@@ -31,6 +31,7 @@ export interface TrainResult {
   /** The step whose adapter was written. */
   readonly writtenStep: number;
   readonly seconds: number;
+  /** Scored tokens by the time of the steps of this run; `undefined` when there was none to do. */
   readonly tokensPerSecond: number | undefined;
   /** Reached in the fastest step, in 10¹² operations a second. */
   readonly teraflops: number;

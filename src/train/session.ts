@@ -65,6 +65,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
     let first: StepEvent | undefined;
     let last: StepEvent | undefined;
     let speed = 0;
+    let [tokens, stepSeconds] = [0, 0];
     let next = await events.next();
     for (; next.done !== true; next = await events.next()) {
       const event = next.value;
@@ -72,6 +73,8 @@ export async function runSession(session: Session): Promise<TrainResult> {
       if (event.kind !== "step") continue;
       first ??= event;
       last = event;
+      tokens += event.tokens;
+      stepSeconds += event.seconds;
       speed = Math.max(speed, teraflops(base.layers, event));
       if (event.evaluation?.isBest) best.keep(event.step);
       if (event.step % settings.run.logEvery === 0 || event.step === totalSteps) log.write(event);
@@ -90,7 +93,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
       best: end.best ?? undefined,
       writtenStep,
       seconds: (performance.now() - started) / 1000,
-      tokensPerSecond: last?.tokensPerSecond,
+      tokensPerSecond: last && tokens / stepSeconds,
       teraflops: speed,
       device: engine.device,
       files,

@@ -26,7 +26,16 @@ describe("help", () => {
       expect(help.stdout).toMatch(new RegExp(`Examples:\n {2}\\$ lora-tool ${command} `));
       expect(help.stdout).toContain("--json");
       expect(help.stdout).toContain("--quiet");
+      expect(help.stdout).toContain("--overwrite");
+      expect(help.stdout).toContain("--dry-run");
     }
+  });
+
+  test("shows the flags that a command needs in its usage", () => {
+    const usage = (command: string) => runCli([command, "--help"]).stdout.split("\n")[0];
+    expect(usage("merge")).toBe("Usage: lora-tool merge <base> [adapter[=weight]...] -o <path> [options]");
+    expect(usage("train")).toBe("Usage: lora-tool train --base <path> --data <file> -o <path> [options]");
+    expect(usage("inspect")).toBe("Usage: lora-tool inspect <path> [options]");
   });
 
   test("--version prints the version of the package", () => {
@@ -42,7 +51,17 @@ describe("wrong usage", () => {
     ["an unknown option", [...mergeInto("x"), "--overwritte"], /'--overwritte'\n\(Did you mean --overwrite\?\)/],
     ["no base", ["merge", "-o", "x"], /missing required argument 'base'/],
     ["no adapter", ["merge", BASE, "-o", "x"], /expected at least one adapter, got none/],
-    ["no output", ["merge", BASE, ADAPTER], /required option '-o, --out <path>'/],
+    [
+      "no output",
+      ["merge", BASE, ADAPTER],
+      /^error: expected -o, --out <path>\nhint: lora-tool merge --help shows all flags\n$/,
+    ],
+    ["several missing flags", ["train"], /expected --base <path> and --data <file> and -o, --out <path>/],
+    [
+      "a mistyped flag that is required",
+      ["train", "--bsae", "x"],
+      /'--bsae'\n\(Did you mean --base\?\)\n\(lora-tool train --help/,
+    ],
     ["no path", ["inspect"], /missing required argument 'path'/],
     ["nothing to verify", ["verify", BASE, ADAPTER], /expected <base> <adapter>\.\.\. <merged>/],
     ["an unknown unit", [...mergeInto("x"), "--max-shard-size", "5XB"], /'5XB' is invalid.*such as 5GB/],
@@ -93,6 +112,20 @@ describe("files that cannot be processed", () => {
       hint: "check the path",
       file: "nowhere",
     });
+  });
+
+  test("a plan of a verification compares headers, shows scales and recomputes nothing", () => {
+    const plan = runCli(["verify", BASE, ADAPTER, BASE, "--dry-run"]);
+    expect([plan.code, plan.stderr]).toEqual([0, ""]);
+    expect(plan.stdout).toMatch(/^merge {3}model\.layers\.0\.mlp\.down_proj\.weight /m);
+    expect(plan.stdout).toMatch(/^adapter .* scale 2\nfits .*nothing was recomputed\n$/m);
+    const misfit = runCli(["verify", BASE, ADAPTER, ADAPTER, "--dry-run"]);
+    expect(misfit.code).toBe(1);
+  });
+
+  test("an inspection takes the flags about writing that every command takes", () => {
+    const { code, stdout } = runCli(["inspect", ADAPTER, "--overwrite", "--dry-run"]);
+    expect([code, stdout]).toEqual([0, runCli(["inspect", ADAPTER]).stdout]);
   });
 
   test("a model that fails verification prints its report and exits with 1", () => {

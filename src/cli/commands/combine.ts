@@ -10,6 +10,7 @@ import type { Fact } from "../facts.ts";
 import { formatFacts, writtenFact } from "../facts.ts";
 import { formatErrors, formatRange, formatTable } from "../format.ts";
 import type { Io } from "../io.ts";
+import { adapterFacts } from "../merge-words.ts";
 import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
 import { groupModules } from "../module-groups.ts";
 import {
@@ -24,7 +25,6 @@ import {
 } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
-import { adapterFacts } from "./merge.ts";
 
 const EXAMPLES = `
 Examples:

@@ -11,7 +11,7 @@ import { formatFacts } from "../facts.ts";
 import { formatBytes, formatCount, formatNumber, formatTable } from "../format.ts";
 import type { Io } from "../io.ts";
 import { groupModules } from "../module-groups.ts";
-import { addCommonOptions, type CommonFlags } from "../options.ts";
+import { addReadingOptions, type CommonFlags } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { graphFacts, parameterTable } from "./inspect-graph.ts";
 
@@ -32,14 +32,15 @@ export function addInspectCommand(program: Command, io: Io): void {
     .summary("what is in a file: format, tensors, ranks, effective scales")
     .description("Shows what an adapter or a model holds, read from headers only.")
     .argument("<path>", "adapter or model: a folder, or a file of any format");
-  addCommonOptions(command)
+  addReadingOptions(command, "taken as by every command; nothing is written")
     .option("--tensors", "list every tensor")
     .addHelpText("after", EXAMPLES)
     .action(async (path: string, flags: InspectFlags) => {
       const { inspect } = await import("../../inspect/inspect.ts");
-      const report = await inspect({ path });
+      const { json, quiet, tensors, ...options } = flags;
+      const report = await inspect({ ...options, path, signal: io.signal });
       printWarnings(io, report.warnings, flags);
-      printReport(io, report, flags, () => describe(io, report, flags.tensors === true));
+      printReport(io, report, flags, () => describe(io, report, tensors === true));
     });
 }
 

@@ -4,15 +4,14 @@
 
 import { type Command, Option } from "commander";
 import type { Part } from "../../core/part.ts";
-import { formatShape } from "../../core/shape.ts";
 import { escapeText } from "../../core/text.ts";
 import type { MergeOptions } from "../../merge/merge.ts";
 import { OUTPUT_DTYPES } from "../../merge/plan.ts";
-import type { AdapterSummary, MergeReport } from "../../merge/report.ts";
-import type { Fact } from "../facts.ts";
+import type { MergeReport } from "../../merge/report.ts";
 import { formatFacts, writtenFact } from "../facts.ts";
-import { formatCount, formatRange, formatShare, formatTable } from "../format.ts";
+import { formatCount, formatShare } from "../format.ts";
 import type { Io } from "../io.ts";
+import { adapterFacts, describeVerification, planTable } from "../merge-words.ts";
 import { addMethodOptions, type MethodFlags, methodHelp } from "../method-options.ts";
 import {
   addOutputOptions,
@@ -29,7 +28,6 @@ import {
 } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
-import { describeVerification } from "./verify.ts";
 
 const EXAMPLES = `
 Examples:
@@ -98,15 +96,6 @@ export function addMergeCommand(program: Command, io: Io): void {
     });
 }
 
-/** A row for each adapter: method, size, rank, scale. */
-export function adapterFacts(adapters: readonly AdapterSummary[]): Fact[] {
-  return adapters.map(({ path, method, modules, rank, scale, weight }) => [
-    "adapter",
-    `${escapeText(path)}: ${escapeText(method)}, ${formatCount(modules)} modules, rank ${formatRange(rank)}, ` +
-      `scale ${formatRange(scale)}${weight === 1 ? "" : `, weight ${weight}`}`,
-  ]);
-}
-
 /** The report in words. */
 function describeMerge(io: Io, report: MergeReport): string {
   const facts = adapterFacts(report.adapters);
@@ -114,14 +103,7 @@ function describeMerge(io: Io, report: MergeReport): string {
   facts.push(["tensors", counts.map(([action, count]) => `${formatCount(count)} ${action}`).join(", ")]);
   if (report.untied) facts.push(["tie", "embedding and output head part: tie_word_embeddings becomes false"]);
   if (report.plan !== undefined) {
-    const plan = report.plan.map((row) => [
-      row.action,
-      escapeText(row.tensor),
-      row.dtype,
-      formatShape(row.shape),
-      row.modules.map(escapeText).join(", "),
-    ]);
-    return `${formatTable([["action", "tensor", "dtype", "shape", "modules"], ...plan])}\n${formatFacts(io, facts)}`;
+    return `${planTable(report.plan)}\n${formatFacts(io, facts)}`;
   }
   const { result } = report;
   if (result !== undefined) {

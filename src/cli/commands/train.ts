@@ -10,7 +10,15 @@ import type { TrainOptions } from "../../train/options.ts";
 import type { TrainedModuleReport, TrainReport, TrainResult } from "../../train/report.ts";
 import type { Fact } from "../facts.ts";
 import { formatFacts } from "../facts.ts";
-import { formatBytes, formatCount, formatNumber, formatSeconds, formatShare, formatTable } from "../format.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatNumber,
+  formatSeconds,
+  formatShare,
+  formatTable,
+  formatTeraflops,
+} from "../format.ts";
 import type { Io } from "../io.ts";
 import { groupModules } from "../module-groups.ts";
 import { addOutputOptions, type OutputFlags, parseAlpha, parseCount, parseSeed } from "../options.ts";
@@ -52,7 +60,7 @@ export function addTrainCommand(program: Command, io: Io): void {
     .option("--keep-checkpoints <n>", "checkpoints to keep, besides the best one's", parseCount)
     .option("--resume", "go on from the newest checkpoint under --out")
     .option("--log-every <n>", "steps between lines of metrics.jsonl (default: 1)", parseCount);
-  addOutputOptions(command)
+  addOutputOptions(command, "start over: what an earlier run left there goes once this one can start")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: TrainFlags) => {
       const { train } = await import("../../train/train.ts");
@@ -98,7 +106,10 @@ function memoryFacts({ memory }: TrainReport): Fact[] {
 
 function resultFacts(report: TrainReport, result: TrainResult): Fact[] {
   const { evalLoss, best, tokensPerSecond } = result;
-  const device: Fact = ["device", `${describeDevice(result.device)}, ${result.teraflops.toPrecision(2)} TFLOP/s`];
+  const device: Fact = [
+    "device",
+    `${describeDevice(result.device)}, ${formatTeraflops(result.teraflops)} in the fastest step`,
+  ];
   const facts = [device, ...lossFacts(result)];
   if (evalLoss !== undefined) {
     const perplexity = Math.exp(evalLoss).toPrecision(4);
@@ -131,8 +142,8 @@ function quoteForShell(text: string): string {
 }
 
 function describeDevice({ device, type, adapterName }: DeviceInfo): string {
-  const name = adapterName === undefined ? "" : `, ${escapeText(adapterName)}`;
-  return `${device} (${type}${name})`;
+  const details = [...(type === device ? [] : [type]), ...(adapterName === undefined ? [] : [escapeText(adapterName)])];
+  return details.length === 0 ? device : `${device} (${details.join(", ")})`;
 }
 
 /** Modules that differ in nothing but the layer's number share a row. */

@@ -6,11 +6,12 @@ import type { Command } from "commander";
 import { MismatchError, UsageError } from "../../core/errors.ts";
 import type { DeviceName } from "../../engine/device.ts";
 import type { VerifyOptions, VerifyReport } from "../../merge/verify.ts";
-import { formatCount } from "../format.ts";
+import { formatFacts } from "../facts.ts";
 import type { Io } from "../io.ts";
+import { adapterFacts, describeVerification, planTable } from "../merge-words.ts";
 import { addMethodOptions, type MethodFlags } from "../method-options.ts";
 import {
-  addCommonOptions,
+  addReadingOptions,
   type CommonFlags,
   deviceOption,
   expertOrderOption,
@@ -19,7 +20,7 @@ import {
   parseWeightedAdapter,
   workersOption,
 } from "../options.ts";
-import { printReport } from "../output.ts";
+import { printReport, printWarnings } from "../output.ts";
 import { createProgressBar } from "../progress-bar.ts";
 
 const EXAMPLES = `
@@ -46,7 +47,7 @@ export function addVerifyCommand(program: Command, io: Io): void {
     .usage("[options] <base> <adapter[=weight]>... <merged>")
     .argument("<base>", "what was merged into")
     .argument("<paths...>", "the adapters, and last the model to check");
-  addMethodOptions(addCommonOptions(command))
+  addMethodOptions(addReadingOptions(command, "compare names, shapes and dtypes only, and print the plan"))
     .option("--rank <r>", "what svd cut to (default: the highest rank of the adapters)", parseCount)
     .addOption(workersOption())
     .option("--allow-unused", "let adapter modules that the base does not have go unused")
@@ -66,7 +67,8 @@ export function addVerifyCommand(program: Command, io: Io): void {
       const { signal } = io;
       const { onProgress } = bar;
       const report = await verify({ ...options, base, adapters, merged, signal, onProgress }).finally(bar.clear);
-      printReport(io, report, flags, () => `${describeVerification(report)}\n`);
+      printWarnings(io, report.warnings, flags);
+      printReport(io, report, flags, () => describe(io, report));
       if (report.passed) return;
       throw new MismatchError("VERIFICATION_FAILED", "not base + Σ scaled delta", describeFailures(report), {
         file: merged,
@@ -74,15 +76,10 @@ export function addVerifyCommand(program: Command, io: Io): void {
     });
 }
 
-/** The verdict in one line. */
-export function describeVerification(report: VerifyReport): string {
-  const exact =
-    report.exactElements === 0
-      ? ""
-      : `; ${formatCount(report.exactElements)} of them in double precision, within ${report.maxExactUlp.toPrecision(3)} ulp`;
-  const differ =
-    report.different === 0
-      ? "all equal"
-      : `${formatCount(report.different)} differ, by up to ${report.maxUlp.toPrecision(3)} ulp`;
-  return `${formatCount(report.elements)} elements in ${formatCount(report.tensors)} tensors recomputed, ${differ}${exact}`;
+/** The report in words. */
+function describe(io: Io, { plan, ...report }: VerifyReport): string {
+  const facts = adapterFacts(report.adapters);
+  if (plan === undefined) return formatFacts(io, [...facts, ["verified", describeVerification(report)]]);
+  const fit = report.passed ? "names, shapes and dtypes are as expected; nothing was recomputed" : "no";
+  return `${planTable(plan)}\n${formatFacts(io, [...facts, ["fits", fit]])}`;
 }
