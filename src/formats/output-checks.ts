@@ -2,16 +2,7 @@
  * Whether a target may be written at all: it is no input, nothing that must stay is there, and earlier runs are over.
  */
 
-import {
-  type BigIntStats,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { lstatSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, join, sep } from "node:path";
 import { FileError, toFileError } from "../core/errors.ts";
@@ -24,6 +15,15 @@ export interface TargetRules {
   readonly overwrite: boolean;
   /** Files that are read; neither they nor a folder around them may be replaced. */
   readonly inputs: readonly FileIdentity[];
+}
+
+/** What is read of Node's status, written out: users' compilers then need no types of Node for our declarations. */
+interface Status {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
 }
 
 /** @throws {FileError} SAME_PATH, OUTPUT_EXISTS or NOT_A_REGULAR_FILE */
@@ -67,9 +67,9 @@ export function assertWritable(target: string, { kind, overwrite, inputs }: Targ
  * Whether replacing the target would take an input away: it is one, lies around one (by path or, through bind mounts and
  * the like, by identity), or holds a link to one, as a snapshot of the hub's cache does.
  */
-function holdsInput(target: string, status: BigIntStats, inputs: readonly FileIdentity[]): boolean {
+function holdsInput(target: string, status: Status, inputs: readonly FileIdentity[]): boolean {
   const identities = new Set(inputs.map(({ device, inode }) => `${device}:${inode}`));
-  const identityOf = ({ dev, ino }: BigIntStats) => `${dev}:${ino}`;
+  const identityOf = ({ dev, ino }: Status) => `${dev}:${ino}`;
   if (identities.has(identityOf(status))) return true;
   if (!status.isDirectory()) return inputs.some(({ path }) => realpathSync(path) === target);
   const around = new Set(inputs.flatMap(({ path }) => foldersAround(realpathSync(path))));
@@ -86,7 +86,7 @@ function foldersAround(path: string): string[] {
 }
 
 /** What a path leads to; `undefined` for a link that leads nowhere. */
-function statOrUndefined(path: string): BigIntStats | undefined {
+function statOrUndefined(path: string): Status | undefined {
   try {
     return statSync(path, { bigint: true, throwIfNoEntry: false });
   } catch {
@@ -94,7 +94,7 @@ function statOrUndefined(path: string): BigIntStats | undefined {
   }
 }
 
-function isMountPoint(real: string, status: BigIntStats): boolean {
+function isMountPoint(real: string, status: Status): boolean {
   if (statSync(dirname(real), { bigint: true }).dev !== status.dev) return true;
   try {
     // A folder bound from the same disk has its device number; Linux lists it all the same, as the fifth field.
@@ -156,6 +156,7 @@ function namesIn(folder: string): string[] {
   }
 }
 
-export function statusOf(path: string): BigIntStats | undefined {
+/** Of the path itself, not of what a link leads to. */
+export function statusOf(path: string): Status | undefined {
   return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }

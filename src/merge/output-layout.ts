@@ -7,7 +7,8 @@
 
 import { DTYPE_BITS } from "../core/dtype.ts";
 import { elementCount } from "../core/shape.ts";
-import { encodeHeader, type HeaderEntry } from "../formats/safetensors/writer.ts";
+import { encodeHeader } from "../formats/safetensors/writer.ts";
+import type { FrameEntry } from "../formats/weights-frame.ts";
 import { type MergePlan, type PlannedFile, type PlannedTensor, tensorsOf } from "./plan.ts";
 
 export interface PlacedTensor {
@@ -78,7 +79,7 @@ export function layOut(plan: MergePlan, { fileName, maxShardBytes, metadata }: L
 /** Places every tensor of one file, in the given order, without gaps. */
 function placeTensors(file: PlannedFile, extraMetadata: ReadonlyMap<string, string>): OutputFile {
   const metadata = new Map([...file.metadata, ...extraMetadata]);
-  const entries: HeaderEntry[] = file.tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape }));
+  const entries: FrameEntry[] = file.tensors.map(({ name, dtype, shape }) => ({ name, dtype, shape }));
   const header = encodeHeader(entries, metadata);
   let offset = header.byteLength;
   const tensors = file.tensors.map((tensor) => {

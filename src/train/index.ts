@@ -2,8 +2,18 @@
  * Training alone, for programs that need nothing else (`lora-tool/train`).
  */
 
+export type { Convention } from "../adapters/adapter.ts";
+export type { Part } from "../core/part.ts";
+export type { OnProgress, ProgressEvent, ProgressPhase, RunOptions } from "../core/progress.ts";
+export type { DeviceInfo, DeviceName, EngineName } from "../engine/device.ts";
+export type { InitialisationName } from "./adapter/initialisations.ts";
 export type { Advice } from "./advice.ts";
 export type { DataSummary } from "./data/prepare.ts";
+export type { PreviewSpan, RowPreview } from "./data/preview.ts";
+export type { RowKind } from "./data/row.ts";
+export type { OptimizerName } from "./optimise/optimizer.ts";
+export type { Scheduler } from "./optimise/schedule.ts";
+export type { SchedulerArguments } from "./optimise/schedule-arguments.ts";
 export type { TrainOptions } from "./options.ts";
 export type { TrainedModuleReport, TrainReport, TrainResult } from "./report.ts";
 export type { CheckpointEvent, Evaluation, StepEvent, TrainEvent, WarningEvent } from "./run/events.ts";

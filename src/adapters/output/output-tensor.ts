@@ -5,8 +5,8 @@
 
 import { DTYPE_BITS, type Dtype } from "../../core/dtype.ts";
 import { elementCount, type Shape } from "../../core/shape.ts";
-import type { HeaderEntry } from "../../formats/safetensors/writer.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
+import type { FrameEntry } from "../../formats/weights-frame.ts";
 import { type MatrixView, matrixOf } from "../matrix.ts";
 
 /** Element (i, j) of the view, times the factor, is element (rowStart + i · rowStep, columnStart + j · columnStep). */
@@ -21,7 +21,7 @@ export interface Block {
 }
 
 /** A tensor as [rows, columns] in C order; zero where no block lies. */
-export interface OutputTensor extends HeaderEntry {
+export interface OutputTensor extends FrameEntry {
   readonly columns: number;
   readonly blocks: readonly Block[];
 }
@@ -53,7 +53,7 @@ export function inF32(tensor: OutputTensor): OutputTensor {
 }
 
 /** Bytes of the tensor in the file. */
-export function outputBytes({ dtype, shape }: HeaderEntry): number {
+export function outputBytes({ dtype, shape }: FrameEntry): number {
   return ((elementCount(shape) ?? 0) * DTYPE_BITS[dtype]) / 8;
 }
 

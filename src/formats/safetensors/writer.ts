@@ -16,8 +16,6 @@ import { writeAllSync } from "../write-file.ts";
 import { dtypeOrdinal, SAFETENSORS_NAMES } from "./dtype.ts";
 import { LENGTH_BYTES } from "./header.ts";
 
-export type HeaderEntry = FrameEntry;
-
 /**
  * Length prefix, JSON and padding for tensors in the given order; their data follow it in that order.
  *
@@ -25,7 +23,7 @@ export type HeaderEntry = FrameEntry;
  * @throws {FormatError} HEADER_TOO_LARGE; DUPLICATE_KEY for a name that stands twice or is reserved; INVALID_UTF8 for half
  *   a surrogate pair; INVALID_SHAPE for bytes that do not come out whole
  */
-export function encodeHeader(entries: readonly HeaderEntry[], metadata: ReadonlyMap<string, string>): Uint8Array {
+export function encodeHeader(entries: readonly FrameEntry[], metadata: ReadonlyMap<string, string>): Uint8Array {
   const members: string[] = [];
   if (metadata.size > 0) {
     const sorted = [...metadata].sort(([a], [b]) => compareCodePoints(a, b));
@@ -61,7 +59,7 @@ export function encodeHeader(entries: readonly HeaderEntry[], metadata: Readonly
 }
 
 /** Header and places of tensors in the given order. */
-export function safetensorsFrame(entries: readonly HeaderEntry[], metadata: ReadonlyMap<string, string>): WeightsFrame {
+export function safetensorsFrame(entries: readonly FrameEntry[], metadata: ReadonlyMap<string, string>): WeightsFrame {
   const header = encodeHeader(entries, metadata);
   let size = header.length;
   const offsets = entries.map((entry) => {
@@ -73,7 +71,7 @@ export function safetensorsFrame(entries: readonly HeaderEntry[], metadata: Read
 }
 
 /** The reference's order: dtype by alignment, descending, then the name's UTF-8 bytes. */
-export function canonicalOrder<Entry extends HeaderEntry>(entries: readonly Entry[]): Entry[] {
+export function canonicalOrder<Entry extends FrameEntry>(entries: readonly Entry[]): Entry[] {
   return [...entries].sort(
     (a, b) => dtypeOrdinal(b.dtype) - dtypeOrdinal(a.dtype) || compareCodePoints(a.name, b.name),
   );
@@ -82,7 +80,7 @@ export function canonicalOrder<Entry extends HeaderEntry>(entries: readonly Entr
 /** Writes tensors that are in memory, in canonical order; an existing file is replaced. Publishing is up to the caller. */
 export function writeSafetensors(
   path: string,
-  tensors: readonly (HeaderEntry & { readonly bytes: Uint8Array })[],
+  tensors: readonly (FrameEntry & { readonly bytes: Uint8Array })[],
   metadata: ReadonlyMap<string, string>,
 ): void {
   const ordered = canonicalOrder(tensors);
@@ -103,14 +101,14 @@ export function writeSafetensors(
   }
 }
 
-function assertWhole(tensor: HeaderEntry & { readonly bytes: Uint8Array }, file: string): void {
+function assertWhole(tensor: FrameEntry & { readonly bytes: Uint8Array }, file: string): void {
   const [expected, got] = [byteLength(tensor), tensor.bytes.byteLength];
   if (expected === got) return;
   const problem = `shape ${formatShape(tensor.shape)} as ${tensor.dtype} needs ${expected} bytes, got ${got}`;
   throw new FormatError("SIZE_MISMATCH", problem, { file, subject: tensor.name });
 }
 
-function byteLength({ name, dtype, shape }: HeaderEntry): number {
+function byteLength({ name, dtype, shape }: FrameEntry): number {
   const bits = (elementCount(shape) ?? Number.NaN) * DTYPE_BITS[dtype];
   if (bits % 8 === 0) return bits / 8;
   const problem = `shape ${formatShape(shape)} as ${dtype} does not fill whole bytes`;

@@ -6,15 +6,15 @@ import { join } from "node:path";
 import { FormatError } from "../../core/errors.ts";
 import { readTensorBytes } from "../../formats/byte-source.ts";
 import { openSafetensors } from "../../formats/safetensors/reader.ts";
-import type { HeaderEntry } from "../../formats/safetensors/writer.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
+import type { FrameEntry } from "../../formats/weights-frame.ts";
 import { openInitialAdapter } from "../adapter/initial-adapter.ts";
 import type { TrainedTensor } from "../adapter/trained-tensors.ts";
 
 export const MOMENTS_NAME = "optimizer.safetensors";
 
 /** `<name>/first` and `/second`; none for an optimiser that remembers nothing. */
-export function momentTensors(tensors: readonly TrainedTensor[]): (HeaderEntry & { readonly bytes: Uint8Array })[] {
+export function momentTensors(tensors: readonly TrainedTensor[]): (FrameEntry & { readonly bytes: Uint8Array })[] {
   return tensors.flatMap((tensor) =>
     momentsOf(tensor).map(([name, values]) => ({
       name,
