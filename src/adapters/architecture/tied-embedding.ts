@@ -9,6 +9,7 @@
 import type { JsonObject } from "../../core/json.ts";
 import { sameShape } from "../../core/shape.ts";
 import type { Model } from "../../formats/model.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 import { sameNumbers } from "../same-numbers.ts";
 import { graphTie } from "./graph-tie.ts";
 import { modelTypes } from "./model-types.ts";
@@ -85,6 +86,8 @@ const HEADS_WITH_OUTER_BIAS: readonly (readonly [name: string, types: readonly s
   ],
 ];
 
+const HEAD_NAMES = [...OUTPUT_NAMES, ...HEADS_WITH_OUTER_BIAS];
+
 /** Types that join two models, whose decoder has both ends under `decoder.`. */
 const JOINED_TYPES = ["encoder-decoder", "vision-encoder-decoder", "speech-encoder-decoder"];
 
@@ -111,8 +114,11 @@ export function embeddingEnds(model: Model, allTypes: ReadonlySet<string>): Embe
   const matrices = [...model.store.tensors.values()].filter(({ shape }) => shape.length === 2);
   const names = matrices.map(({ name }) => name).filter((name) => name.startsWith(scope));
   const input = INPUT_NAMES.map((end) => shortestWithEnd(names, end)).find((name) => name !== undefined);
-  const ending = endingFor([...OUTPUT_NAMES, ...HEADS_WITH_OUTER_BIAS], types) ?? DEFAULT_OUTPUT;
-  const stored = shortestWithEnd(names, ending) ?? shortestWithEnd(names, DEFAULT_OUTPUT);
+  const ending = endingFor(HEAD_NAMES, types) ?? DEFAULT_OUTPUT;
+  const stored =
+    shortestWithEnd(names, ending) ??
+    shortestWithEnd(names, DEFAULT_OUTPUT) ??
+    (types.size === 0 ? outputLike(input, matrices) : undefined);
   const output = stored ?? `${scope === "" ? wrapperOf(input) : scope}${ending}`;
   const stem = output.slice(0, -"weight".length);
   // BERT's decoder takes its bias from the module around it.
@@ -197,6 +203,17 @@ function inputFor(output: string): string | undefined {
   return output.endsWith(DEFAULT_OUTPUT)
     ? `${output.slice(0, -DEFAULT_OUTPUT.length)}model.embed_tokens.weight`
     : undefined;
+}
+
+/** Without a config: a head by one of the names that heads have, as large as the embedding; graphs may hold it turned. */
+function outputLike(input: string | undefined, matrices: readonly TensorData[]): string | undefined {
+  const embedding = matrices.find(({ name }) => name === input);
+  if (embedding === undefined) return undefined;
+  const alike = matrices.filter(
+    ({ shape }) => sameShape(shape, embedding.shape) || sameShape(shape.toReversed(), embedding.shape),
+  );
+  const names = alike.map(({ name }) => name);
+  return HEAD_NAMES.map(([end]) => shortestWithEnd(names, end)).find((name) => name !== undefined);
 }
 
 function shortestWithEnd(names: readonly string[], end: string): string | undefined {

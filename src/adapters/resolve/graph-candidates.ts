@@ -3,7 +3,7 @@
  */
 
 import { isFloatDtype } from "../../core/dtype.ts";
-import { formatShape } from "../../core/shape.ts";
+import { formatShape, type Shape, sameShape } from "../../core/shape.ts";
 import { quote, summarise } from "../../core/text.ts";
 import type { OnnxParameter } from "../../formats/onnx/parameters/parameters.ts";
 import type { ResolveContext } from "./context.ts";
@@ -19,15 +19,18 @@ export function candidatesFor(path: string, context: ResolveContext): string {
   const size = sizeOf(path, context);
   const fitting = [...graph.byName.values()].filter(({ constant, isNamed, isFolded, isQuantized }) => {
     const { dtype, shape } = constant.tensor.data;
-    if (isFolded || isQuantized || !isFloatDtype(dtype) || (shape.length === 1) !== vector) return false;
-    if (size === undefined) return !isNamed && shape.length > 0;
-    return shape.length === 2 && size.every((length) => shape.includes(length)) && size.includes(shape[0] ?? 0);
+    if (isFolded || isQuantized || !isFloatDtype(dtype)) return false;
+    if (size === undefined) return !isNamed && shape.length > 0 && (shape.length === 1) === vector;
+    return sameShape(shape, size) || (size.length === 2 && sameShape(shape, size.toReversed()));
   });
   if (fitting.length === 0) return "; no constant of the graph would fit";
   return `; candidates for --map: ${summarise(fitting.map(describe), MOST)}`;
 }
 
-function sizeOf(path: string, { adapter }: ResolveContext): readonly number[] | undefined {
+/** Of the parameter as a checkpoint has it; `undefined` where the adapter does not tell. */
+function sizeOf(path: string, { adapter }: ResolveContext): Shape | undefined {
+  const override = adapter.overrides.find(({ name }) => name === path);
+  if (override !== undefined) return override.value.shape;
   const module = adapter.modules.find(({ name }) => path === `${name}.weight`);
   if (module?.delta.kind !== "lora" || module.kind === "conv") return undefined;
   const { outputs, inputs } = factorSize(module.delta);

@@ -23,7 +23,7 @@ export function overrideEdit({ name, value }: Override, context: ResolveContext)
       subject: value.name,
     });
   }
-  const tensor = findTarget(name, context);
+  const tensor = findTarget(name, context) ?? headBias(name, context);
   if (tensor !== undefined) {
     refuseShiftedNorm(tensor, context);
     checkReplacement(tensor, value, context);
@@ -33,6 +33,15 @@ export function overrideEdit({ name, value }: Override, context: ResolveContext)
   if (context.weight !== 1) throw problem(`is a new tensor, which only weight 1 can mean, got ${context.weight}`);
   context.report.warnings.push(`${quote(name)}: the base has no such tensor, it is added; config.json stays as it is`);
   return { tensor: name, module: name, replacement: value, view: storageView(value), steps: [], bothEnds: false };
+}
+
+/** The bias of BERT's head has two names, `cls.predictions.bias` and `cls.predictions.decoder.bias`; graphs hold one of them. */
+function headBias(name: string, context: ResolveContext): TensorData | undefined {
+  if (!name.endsWith(".bias")) return undefined;
+  const stem = name.slice(0, -".bias".length);
+  const other = stem.endsWith(".decoder") ? stem.slice(0, -".decoder".length) : `${stem}.decoder`;
+  const tensor = findTarget(`${other}.bias`, context);
+  return tensor !== undefined && context.architecture.ends.outputBiases.includes(tensor.name) ? tensor : undefined;
 }
 
 /** ONNX Runtime GenAI's builder stores the norms of Gemma with the 1 that the model adds to them. */

@@ -11,6 +11,7 @@ import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Adapter, ExpertOrder } from "../adapter.ts";
 import { type Architecture, describeArchitecture } from "../architecture/architecture.ts";
 import { type ResolvedAdapter, replacesWhole, type TensorEdit } from "../edit.ts";
+import { sameNumbers } from "../same-numbers.ts";
 import type { ResolveContext } from "./context.ts";
 import { withMap } from "./mapped-names.ts";
 import { moduleEdits, tensorsOf } from "./module-edits.ts";
@@ -50,7 +51,10 @@ export async function resolveAdapter(
     edits: [],
   };
   for (const override of adapter.overrides) {
-    report.collect(override.name, [override.value], () => context.edits.push(overrideEdit(override, context)));
+    report.collect(override.name, [override.value], () => {
+      const edit = overrideEdit(override, context);
+      if (!context.edits.some((other) => isSameReplacement(other, edit))) context.edits.push(edit);
+    });
   }
   for (const module of adapter.modules) {
     report.collect(module.name, tensorsOf(module), () => context.edits.push(...moduleEdits(module, context)));
@@ -102,6 +106,12 @@ function reportCollisions({ edits, report }: ResolveContext): void {
     const what = replacesWhole(edit) ? "replaces" : "changes";
     report.problems.push(`${quote(module)}: ${what} ${quote(tensor)}, which ${quote(owner.module)} changes too`);
   }
+}
+
+/** PEFT saves a parameter under each of the names that a model has for it. */
+function isSameReplacement(a: TensorEdit, b: TensorEdit): boolean {
+  const [value, other] = [a.replacement, b.replacement];
+  return a.tensor === b.tensor && value !== undefined && other !== undefined && sameNumbers(value, other);
 }
 
 /** A bias that was trained as a whole and has a `lora_bias` on top. */

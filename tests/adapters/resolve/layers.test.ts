@@ -307,6 +307,19 @@ describe("whole tensors", () => {
     expect(touched(resolved)).toEqual(["x.bias", "x.weight", "x.bias"]);
   });
 
+  it("take the bias of BERT's head by either of its two names, once, without a config, too", async () => {
+    const value = tensor("b", [6]);
+    const names = ["cls.predictions.bias", "cls.predictions.decoder.bias"];
+    const overrides = names.map((name) => ({ name, value: { ...value, name } }));
+    const ends = { "bert.embeddings.word_embeddings.weight": [6, 4], "cls.predictions.decoder.weight": [6, 4] };
+    const base = (bias: string) => model({ ...ends, [bias]: [6] });
+    for (const bias of names) expect(touched(await resolve({ overrides }, base(bias)))).toEqual([bias]);
+    const [first] = overrides;
+    const differing = [...(first === undefined ? [] : [first]), { name: names[1] ?? "", value: tensor("c", [6]) }];
+    const { problems } = await resolve({ overrides: differing }, base(names[0] ?? ""));
+    expect(problems.join()).toMatch(/"cls.predictions.decoder.bias": replaces "cls.predictions.bias", which/);
+  });
+
   it("adds the head of a classifier and says so", async () => {
     const overrides = [{ name: "score.weight", value: tensor("score.weight", [2, 4]) }];
     const resolved = await resolve({ overrides }, model({ "model.norm.weight": [4] }));

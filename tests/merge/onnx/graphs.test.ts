@@ -242,6 +242,38 @@ describe("shared constants", () => {
   });
 });
 
+test("trained tokens reach a tied head that was exported turned, whatever it is called", async () => {
+  const [input, output] = ["bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"];
+  const base = writeGraph({
+    tensors: [
+      constant({ name: input, shape: [6, 8] }),
+      constant({ name: "onnx::MatMul_1", shape: [8, 6], value: turned(6, 8) }),
+    ],
+    nodes: [
+      named("/bert/embeddings/word_embeddings/Gather", "Gather", [input, "ids"], "x"),
+      named("/cls/predictions/decoder/MatMul", "MatMul", ["x", "onnx::MatMul_1"], "y"),
+    ],
+    inputs: [valueBytes("ids", 7, ["n"])],
+    outputs: IO.outputs,
+  });
+  const module = input.slice(0, -".weight".length);
+  const rows = {
+    [`base_model.model.${module}.token_adapter.trainable_tokens_delta`]: { shape: [2, 8], value: () => 7 },
+  };
+  const settings = { target_modules: ["q_proj"], trainable_token_indices: [1, 4] };
+  const out = join(temporaryFolder(), "out.onnx");
+  const report = await merge({
+    base,
+    adapters: [{ path: writeAdapter(temporaryFolder(), rows, settings) }],
+    out,
+    verify: true,
+    workers: 1,
+  });
+  expect(report.tensors.merge).toBe(2);
+  expect(turnBack(weightOf(out, "onnx::MatMul_1"))).toEqual(weightOf(out, input));
+  expect(openOnnx(out).constants.has(output)).toBe(false);
+});
+
 describe("--map", () => {
   const nameless = () => {
     const base = twoLayers();
