@@ -8,6 +8,7 @@ import { FileError, FormatError, UnsupportedError } from "../core/errors.ts";
 import { parseJsonObject } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
 import { quote, summarise } from "../core/text.ts";
+import { explainAbsent } from "../formats/absent-path.ts";
 import { readSmallFile, withFile } from "../formats/byte-source.ts";
 import { INDEX_SUFFIX } from "../formats/find-weights.ts";
 import { listFolder, resolveInFolder } from "../formats/model-folder.ts";
@@ -98,9 +99,16 @@ function folderNames(path: string): readonly string[] | undefined {
     return listFolder(path);
   } catch (error) {
     if (!(error instanceof FileError) || error.code === "PERMISSION_DENIED") throw error;
-    // A file, or nothing at all, which this says.
-    withFile(path, () => undefined);
+    assertFile(path);
     return undefined;
+  }
+}
+
+function assertFile(path: string): void {
+  try {
+    withFile(path, () => undefined);
+  } catch (error) {
+    throw explainAbsent(error, path);
   }
 }
 
@@ -144,6 +152,18 @@ function missingWeights(folder: string, names: readonly string[]): FileError | U
     });
   }
   const weights = names.filter((name) => name.endsWith(".safetensors"));
+  if (weights.length === 0 && names.includes(SETTINGS_NAME)) {
+    return new FileError("FILE_NOT_FOUND", `holds ${SETTINGS_NAME}, but not the weights that belong to it`, {
+      file: folder,
+      hint: "the download or the save may be incomplete",
+    });
+  }
+  if (names.includes("config.json") && weights.some((name) => /^model[.-]/.test(name))) {
+    return new FileError("FILE_NOT_FOUND", "expected an adapter, got a model", {
+      file: folder,
+      hint: "adapters lie in folders or files of their own; a base stands before them",
+    });
+  }
   const single = weights.length === 0 ? {} : { hint: `name the file itself: ${summarise(weights.map(quote))}` };
   const found = names.length === 0 ? "nothing" : summarise(names.map(quote));
   return new FileError("FILE_NOT_FOUND", `expected ${WEIGHTS_NAMES.join(" or ")} in the folder, got ${found}`, {

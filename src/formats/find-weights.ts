@@ -65,9 +65,25 @@ function noWeights(folder: string, names: readonly string[], weights: readonly s
       hint: "pickle files can run code and are never opened: save the model as safetensors",
     });
   }
-  const found = weights.length === 0 ? "none" : summarise(weights.map(quote));
+  if (names.includes("adapter_config.json")) {
+    return new FileError("FILE_NOT_FOUND", "expected a model, got an adapter", {
+      file: folder,
+      hint: "its base is named by base_model_name_or_path in adapter_config.json",
+    });
+  }
+  const shown = weights.length > 0 ? weights : names;
+  const found = shown.length === 0 ? "an empty folder" : summarise(shown.map(quote));
   const problem = `expected ${STEM}.safetensors or ${STEM}${INDEX_SUFFIX}, got ${found}`;
-  const graph = names.find((name) => name.endsWith(".onnx"));
-  const hint = graph === undefined ? undefined : `name the graph itself: ${escapeText(join(folder, graph))}`;
+  const hint = hintFor(folder, names, weights);
   return new FileError("FILE_NOT_FOUND", problem, { file: folder, ...(hint !== undefined && { hint }) });
+}
+
+function hintFor(folder: string, names: readonly string[], weights: readonly string[]): string | undefined {
+  const inside = (name: string) => escapeText(join(folder, name));
+  const graph = names.find((name) => name.endsWith(".onnx"));
+  if (graph !== undefined) return `name the graph itself: ${inside(graph)}`;
+  if (names.includes("snapshots")) return `name one of the snapshots: ${inside("snapshots")}/…`;
+  if (names.includes("model_index.json")) return `name the part that is meant, such as ${inside("unet")}`;
+  if (weights.length === 0 && names.includes("config.json")) return "the download may be incomplete";
+  return undefined;
 }

@@ -12,6 +12,9 @@ import { listFolder, resolveInFolder } from "./model-folder.ts";
 import { CONFIG_KEY } from "./onnx/metadata.ts";
 import type { OnnxModel } from "./onnx/model.ts";
 
+/** Where config.json says that the weights are quantised: transformers', and mlx-lm's. */
+const QUANTISATION_KEYS = ["quantization_config", "quantization"];
+
 const CONFIG_NAME = "config.json";
 
 /**
@@ -23,6 +26,14 @@ export function findModelConfig(folder: string): JsonObject | undefined {
   if (!isFolder(folder)) return undefined;
   if (!listFolder(folder).includes(CONFIG_NAME)) return undefined;
   return readModelConfig(resolveInFolder(folder, CONFIG_NAME), join(folder, CONFIG_NAME));
+}
+
+/** The key under which config.json, or its section on the language model, says that the weights are quantised. */
+export function quantisationKey(config: JsonObject | undefined): string | undefined {
+  const sections = [config, config?.get("text_config")];
+  return QUANTISATION_KEYS.find((key) =>
+    sections.some((section) => section instanceof Map && section.get(key) != null),
+  );
 }
 
 /** Exported models carry theirs in the metadata. */

@@ -7,9 +7,10 @@
 
 import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { FileError, FormatError, LoraToolError, toFileError } from "../core/errors.ts";
+import { FileError, FormatError, LoraToolError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import { summarise } from "../core/text.ts";
+import { explainAbsent } from "./absent-path.ts";
 import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
 import { configInMetadata, readModelConfig } from "./model-config.ts";
@@ -33,7 +34,7 @@ export async function openModel(path: string): Promise<Model> {
   try {
     isFolder = statSync(path).isDirectory();
   } catch (error) {
-    throw toFileError(error, path);
+    throw explainAbsent(error, path);
   }
   if (isFolder) return openFolder(path, findWeights(path, listFolder(path)));
   if (!path.endsWith(INDEX_SUFFIX)) return openSingleFile(path);

@@ -37,7 +37,10 @@ export function assertWritable(target: string, { kind, overwrite, inputs }: Targ
     });
   }
   if (status.isSymbolicLink() || !(status.isFile() || status.isDirectory())) {
-    throw new FileError("NOT_A_REGULAR_FILE", "the output path is a link or a special file", { file: target });
+    throw new FileError("NOT_A_REGULAR_FILE", "the output path is a link or a special file", {
+      file: target,
+      hint: "choose another --out",
+    });
   }
   const real = realpathSync(target);
   if (isMountPoint(real, status)) {

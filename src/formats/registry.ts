@@ -51,7 +51,10 @@ export function openStore(path: string): TensorStore {
   // Absolute, so that worker threads find the file wherever they run.
   if (format !== undefined) return FORMATS[format].open(resolve(path), path);
   const known = NAMES.map((name) => FORMATS[name].extensions.join(" or "));
-  throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected a weights file (${known.join(", ")})`, { file: path });
+  throw new UnsupportedError("UNSUPPORTED_FORMAT", `expected a weights file (${known.join(", ")})`, {
+    file: path,
+    hint: "a model or an adapter in several files is named by its folder",
+  });
 }
 
 /** The format that a file's name announces, else the one that its first bytes show. */

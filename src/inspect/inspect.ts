@@ -11,6 +11,8 @@ import { InterruptedError } from "../core/errors.ts";
 import { assertOptionKinds, type OptionKinds, RUN_OPTION_KINDS } from "../core/option-kinds.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { elementCount, type Shape } from "../core/shape.ts";
+import type { Model } from "../formats/model.ts";
+import { quantisationKey } from "../formats/model-config.ts";
 import { openModel } from "../formats/open-model.ts";
 import { type FormatName, formatOf } from "../formats/registry.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
@@ -76,6 +78,8 @@ export interface InspectedModel extends Inspected {
   readonly kind: "model";
   /** `model_type` of config.json. */
   readonly modelType: string | undefined;
+  /** config.json says that weights are quantised: the method, where it has a name. */
+  readonly quantised?: string;
   /** Input embedding and output head are one tensor. */
   readonly tied: boolean;
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
@@ -146,6 +150,7 @@ async function inspectModel(path: string): Promise<InspectedModel> {
     path,
     format: formatOf(model.weightFiles[0]?.name ?? "") ?? "safetensors",
     modelType: typeof modelType === "string" ? modelType : undefined,
+    ...describeQuantisation(model),
     tied: describeArchitecture(model).tie !== undefined,
     files: store.files.map((file) => ({ name: basename(file.path), bytes: file.size })),
     metadata: Object.fromEntries(store.metadata),
@@ -154,6 +159,14 @@ async function inspectModel(path: string): Promise<InspectedModel> {
     tensors: tensors.map(describeTensor),
     warnings: store.warnings,
   };
+}
+
+function describeQuantisation({ config }: Model): Pick<InspectedModel, "quantised"> {
+  const key = quantisationKey(config);
+  if (key === undefined) return {};
+  const settings = config?.get(key);
+  const method = settings instanceof Map ? settings.get("quant_method") : undefined;
+  return { quantised: typeof method === "string" ? method : key };
 }
 
 function describeTensor({ name, dtype, shape, byteLength, source }: TensorData): InspectedTensor {

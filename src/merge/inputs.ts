@@ -8,13 +8,15 @@ import { scalesWhereTied } from "../adapters/architecture/tied-types.ts";
 import type { ResolvedAdapter } from "../adapters/edit.ts";
 import { openAdapter } from "../adapters/open-adapter.ts";
 import { resolveAdapter } from "../adapters/resolve/resolve.ts";
+import { DTYPE_BITS, isFloatDtype } from "../core/dtype.ts";
 import { UnsupportedError, UsageError } from "../core/errors.ts";
 import type { OptionKinds } from "../core/option-kinds.ts";
-import { escapeText } from "../core/text.ts";
+import { escapeText, quote } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
+import { quantisationKey } from "../formats/model-config.ts";
 import { openModel } from "../formats/open-model.ts";
 import { findFormat } from "../formats/registry.ts";
-import type { FileIdentity } from "../formats/tensor-store.ts";
+import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
 import { takesDeltas } from "./combine/join-edits.ts";
 import {
   type ChosenMethod,
@@ -107,6 +109,7 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     ...unusedParameters(options),
     ...(method.rank !== undefined && method.name !== "svd" ? [`rank has no part in ${method.name}`] : []),
     ...model.store.warnings,
+    ...leftoverQuantisation(model),
     ...adapters.flatMap(({ adapter }) => adapter.warnings),
     ...repeated(adapters),
     ...(folding?.warnings ?? []),
@@ -120,6 +123,16 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
 const NEEDS_TRANSFORMERS_5 =
   "the uses of the shared embedding part: transformers 5 loads them so, older versions tie them again; tie_word_embeddings " +
   "stays as it is, because the model scales its outputs by it";
+
+/** Saved after dequantising, with the settings of before: transformers quantises such weights again, or fails. */
+function leftoverQuantisation({ config, path, store }: Model): string[] {
+  const key = quantisationKey(config);
+  const isCode = ({ dtype }: TensorData) => !isFloatDtype(dtype) || DTYPE_BITS[dtype] <= 8;
+  if (key === undefined || [...store.tensors.values()].some(isCode)) return [];
+  return [
+    `${escapeText(path)}: config.json has ${quote(key)}, but no weight is quantised: readers may refuse the result`,
+  ];
+}
 
 /** Names of the tensors that go with folded branches. */
 function removedNames({ graph }: Model, folding: Folding | undefined): Set<string> {

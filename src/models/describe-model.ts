@@ -7,6 +7,7 @@
 
 import { UnsupportedError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
+import { quantisationKey } from "../formats/model-config.ts";
 import { ConfigReader } from "./config-reader.ts";
 import type { ModelDescription } from "./description.ts";
 import { describeGemma2, describeGemma3, describeGemma3Wrapper } from "./families/gemma.ts";
@@ -35,10 +36,11 @@ const FAMILIES = new Map<string, (config: ConfigReader) => ModelDescription>([
 export function describeModel(config: JsonObject, path: string): ModelDescription {
   const reader = new ConfigReader(config, path);
   const describe = reader.choice("model_type", FAMILIES);
-  if (reader.has("quantization_config")) {
+  const quantisation = quantisationKey(config);
+  if (quantisation !== undefined) {
     throw new UnsupportedError("QUANTIZED_BASE", "the weights are quantised", {
       file: path,
-      subject: "quantization_config",
+      subject: quantisation,
       hint: "use the model's unquantised weights",
     });
   }

@@ -95,12 +95,8 @@ describe("wrong usage", () => {
 
 describe("files that cannot be processed", () => {
   test("exit with 1, one line for the cause and one for what to do", () => {
-    const { code, stdout, stderr } = runCli(["inspect", "nowhere/model"]);
-    expect([code, stdout, stderr]).toEqual([
-      1,
-      "",
-      "error: nowhere/model: no such file or folder\nhint: check the path\n",
-    ]);
+    const { code, stdout, stderr } = runCli(["inspect", "./nowhere"]);
+    expect([code, stdout, stderr]).toEqual([1, "", "error: ./nowhere: no such file or folder\nhint: check the path\n"]);
   });
 
   test("are one JSON object on stderr under --json", () => {

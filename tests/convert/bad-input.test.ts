@@ -139,7 +139,7 @@ const BROKEN: readonly (readonly [what: string, make: (parent: string) => string
     "FILE_NOT_FOUND",
     /adapter_config\.json/,
   ],
-  ["a model", () => caseOf("peft/llama-lora").base, "FILE_NOT_FOUND", /expected adapter_model/],
+  ["a model", () => caseOf("peft/llama-lora").base, "FILE_NOT_FOUND", /expected an adapter, got a model/],
 ];
 
 describe.each(BROKEN)("%s", (_, make, code, reason) => {

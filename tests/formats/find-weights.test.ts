@@ -48,8 +48,15 @@ describe("findWeights", () => {
     expect(error.file).toBe("folder");
   });
 
-  test("points to a graph in a folder that holds no other weights", async () => {
-    const error = await errorOf(() => findWeights("folder", ["config.json", "model.onnx"]));
-    expect(error.hint).toContain(join("folder", "model.onnx"));
+  test.each<[string, string[], string, string]>([
+    ["a graph", ["config.json", "model.onnx"], "expected model.safetensors", join("folder", "model.onnx")],
+    ["a repository of the hub's cache", ["blobs", "refs", "snapshots"], "expected", join("folder", "snapshots")],
+    ["a pipeline", ["model_index.json", "unet", "vae"], "expected model.safetensors", join("folder", "unet")],
+    ["settings without weights", ["config.json"], 'got "config.json"', "incomplete"],
+    ["an adapter", ["adapter_config.json", "adapter_model.safetensors"], "got an adapter", "base_model_name_or_path"],
+  ])("says what to do about a folder with %s", async (_, names, message, hint) => {
+    const error = await errorOf(() => findWeights("folder", names));
+    expect(error.message).toContain(message);
+    expect(error.hint).toContain(hint);
   });
 });

@@ -200,6 +200,21 @@ const cases: readonly [what: string, name: string, code: ErrorCode, mentions: Re
     },
   ],
 
+  [
+    "a base that mlx-lm quantised",
+    "UnsupportedError",
+    "QUANTIZED_BASE",
+    /q_proj/,
+    {
+      base: change(BASE_TENSORS, {
+        [`${Q}.weight`]: { shape: [6, 1], dtype: "u32" },
+        [`${Q}.scales`]: { shape: [6, 1] },
+        [`${Q}.biases`]: { shape: [6, 1] },
+      }),
+      config: { quantization: { group_size: 64, bits: 4 } },
+    },
+  ],
+
   // Values.
   [
     "NaN in A",
@@ -382,6 +397,13 @@ describe("a merge accepts", () => {
     const out = join(folder, "out");
     await merge({ base, adapters: [{ path: writeAdapter(folder) }], out });
     expect(readdirSync(out)).toContain("model.safetensors");
+  });
+
+  test("plain weights whose config says that they are quantised, and warns", async () => {
+    const folder = temporaryFolder();
+    const base = writeBase(folder, BASE_TENSORS, { quantization_config: { quant_method: "bitsandbytes" } });
+    const report = await merge({ base, adapters: [{ path: writeAdapter(folder) }], out: join(folder, "out") });
+    expect(report.warnings).toEqual([expect.stringMatching(/"quantization_config", but no weight is quantised/)]);
   });
 
   test("the same adapter twice, and warns", async () => {

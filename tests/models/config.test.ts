@@ -142,9 +142,12 @@ describe("a config.json that cannot be used", () => {
     for (const fixture of types) expect(message).toContain(describeWith(fixture).type);
   });
 
-  it("is refused for quantised weights, whatever the family", async () => {
-    const error = await errorOf(() => describeWith("llama", { quantization_config: { quant_method: "gptq" } }));
-    expect(error).toMatchObject({ code: "QUANTIZED_BASE", file: PATH });
+  it.each([
+    ["quantization_config", { quant_method: "gptq" }],
+    ["quantization", { group_size: 64, bits: 4 }],
+  ])("is refused for weights that %s says are quantised, whatever the family", async (key, settings) => {
+    const error = await errorOf(() => describeWith("llama", { [key]: settings }));
+    expect(error).toMatchObject({ code: "QUANTIZED_BASE", file: PATH, subject: key });
   });
 
   it("is described without memory for the sizes that it claims", async () => {

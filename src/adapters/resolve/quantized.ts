@@ -2,13 +2,14 @@
  * Targets whose numbers are quantised: a delta cannot be added to them, so they are refused by name.
  *
  * Recognised by the tensors beside the weight: bitsandbytes (absmax, quant_state, SCB), GPTQ and AWQ (qweight),
- * compressed-tensors (weight_packed, weight_scale), FP8 with scales (weight_scale_inv), MXFP4 (…_blocks); and by the
- * `quantization_config` of config.json: integers and 8-bit floats of such a base are codes, whatever lies beside them.
+ * compressed-tensors (weight_packed, weight_scale), FP8 with scales (weight_scale_inv), MXFP4 (…_blocks); and by what
+ * config.json says (also mlx-lm's): integers and 8-bit floats of such a base are codes, whatever lies beside them.
  */
 
 import { DTYPE_BITS, isFloatDtype } from "../../core/dtype.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import type { Model } from "../../formats/model.ts";
+import { quantisationKey } from "../../formats/model-config.ts";
 import type { NameFinder } from "./names.ts";
 
 /** Instead of `weight`. */
@@ -48,17 +49,11 @@ export function refuseQuantized(
         ];
   const sign = signs.find((name) => (tensor === undefined ? names.find(name).kind !== "none" : tensors.has(name)));
   const isCode = tensor !== undefined && (!isFloatDtype(tensor.dtype) || DTYPE_BITS[tensor.dtype] <= 8);
-  const packed = isCode && isQuantized(model);
+  const packed = isCode && quantisationKey(model.config) !== undefined;
   if (sign === undefined && !packed) return;
   throw new UnsupportedError("QUANTIZED_BASE", "the weight is quantised, a delta cannot be added to it", {
     file: model.path,
     subject: path,
     hint: "merge into the original weights, then quantise the result",
   });
-}
-
-/** Multimodal configs may have the setting in the section of the language model. */
-function isQuantized({ config }: Model): boolean {
-  const sections = [config, config?.get("text_config")];
-  return sections.some((section) => section instanceof Map && section.get("quantization_config") != null);
 }

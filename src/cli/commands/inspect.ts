@@ -76,6 +76,9 @@ function modelFacts(report: InspectedModel): Fact[] {
     ["type", `${escapeText(report.modelType ?? "unknown: no config.json")} (${report.format})`],
     ["tied", report.tied ? "yes: one tensor is input embedding and output head" : "no"],
   ];
+  if (report.quantised !== undefined) {
+    facts.push(["weights", `quantised (${escapeText(report.quantised)}): deltas cannot be added to them`]);
+  }
   if (report.graph !== undefined) facts.push(...graphFacts(report.graph));
   for (const { name, bytes } of report.files) facts.push(["file", `${escapeText(name)}, ${formatBytes(bytes)}`]);
   for (const [key, text] of Object.entries(report.metadata)) {
