@@ -87,8 +87,13 @@ describe("a node that depends on inputs", () => {
     const { graph, feeds, trainable } = lossOf(specialise(graphOf(operator, row), new Map()), row);
     const exact = evaluateGraph(gradient(graph, { loss: "loss", wrt: trainable }), feeds);
     for (const name of trainable) {
+      const own = exact.get(gradientName(name));
+      expect(own?.shape).toEqual(feeds.get(name)?.shape);
       // 1e-5: constants such as √(2/π) are f32, and 2e-5 apart their rounding shows.
-      expect(difference(exact.get(gradientName(name)), numericGradient(graph, feeds, name))).toBeLessThan(1e-5);
+      for (const [index, slope] of numericSlopes(graph, feeds, name)) {
+        const apart = Math.abs((own?.data[index] ?? Number.NaN) - slope) / (1 + Math.abs(slope));
+        expect(apart, `${name}[${index}]`).toBeLessThan(1e-5);
+      }
     }
   });
 });
@@ -108,15 +113,20 @@ function lossOf(graph: Graph, row: Case): { graph: Graph; feeds: Map<string, Num
   return { graph: g.toGraph("test", new Map([["loss", terms.reduce(g.add)]])), feeds, trainable };
 }
 
-/** (L(x + ε) − L(x − ε)) / 2ε for each element. */
-function numericGradient(graph: Graph, feeds: ReadonlyMap<string, Numbers>, name: string): Numbers {
+/** Elements of one input that are moved, from the first to the last: each takes two evaluations of the whole graph. */
+const MOVED = 40;
+
+/** (L(x + ε) − L(x − ε)) / 2ε by index. */
+function numericSlopes(graph: Graph, feeds: ReadonlyMap<string, Numbers>, name: string): [number, number][] {
   const { shape, data } = feeds.get(name) ?? { shape: [], data: [] };
   const step = 1e-5;
   const lossAt = (index: number, value: number) =>
     evaluateGraph(graph, new Map(feeds).set(name, { shape, data: data.with(index, value) })).get("loss")?.data[0] ??
     Number.NaN;
-  return {
-    shape,
-    data: data.map((value, index) => (lossAt(index, value + step) - lossAt(index, value - step)) / (2 * step)),
-  };
+  const count = Math.min(MOVED, data.length);
+  return Array.from({ length: count }, (_, at) => {
+    const index = Math.round((at * (data.length - 1)) / Math.max(1, count - 1));
+    const value = data[index] ?? Number.NaN;
+    return [index, (lossAt(index, value + step) - lossAt(index, value - step)) / (2 * step)];
+  });
 }
