@@ -2,7 +2,7 @@
  * What an adapter is, whatever layout it came in: modules with factors and one effective scale each, full tensors that
  * replace the base's, and rows that replace single rows of an embedding.
  *
- * Layouts (PEFT, kohya, …) read into this model; `resolve.ts` turns it into edits of base tensors. Tensors stay on disk:
+ * Layouts (PEFT, kohya, …) read into this model; `resolve` turns it into edits of base tensors. Tensors stay on disk:
  * everything here is headers and plain data.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What adapters do to base tensors, as plain data: the contract between the meaning of adapters (`resolve.ts`) and the
+ * What adapters do to base tensors, as plain data: the contract between the meaning of adapters (`resolve`) and the
  * work of merging, which knows nothing of adapters.
  *
  * A base tensor is seen as [rows, columns] in its own storage order (a bias as [1, n], a convolution as [out, in·k…],

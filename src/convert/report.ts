@@ -3,7 +3,8 @@
  */
 
 import type { Adapter, LayerKind, Layout } from "../adapters/adapter.ts";
-import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
+import { fullName } from "../adapters/full-name.ts";
+import { sumRoundings } from "../adapters/output/multiply.ts";
 import type { WrittenFiles } from "../adapters/output/write-files.ts";
 import type { FormatName } from "../formats/registry.ts";
 
@@ -63,19 +64,16 @@ export interface ModelConversion {
 }
 
 export function describeModules({ modules }: Adapter): ConvertedModule[] {
-  return modules.map(({ name, parameter, kind, rank, alpha, scale }) => ({
-    name: parameter === undefined ? name : `${name}.${parameter}`,
-    kind,
-    rank,
-    alpha,
-    scale,
-  }));
+  return modules.map((module) => {
+    const { kind, rank, alpha, scale } = module;
+    return { name: fullName(module), kind, rank, alpha, scale };
+  });
 }
 
 export function describeResult(
   { bytes, files, roundings }: WrittenFiles,
   seconds: number,
 ): NonNullable<AdapterConversion["result"]> {
-  const { elements, rounded, largestError }: Rounding = [...roundings.values()].reduce(addRounding, NO_ROUNDING);
+  const { elements, rounded, largestError } = sumRoundings(roundings);
   return { elements, rounded, largestError, bytes, seconds, files };
 }

@@ -6,6 +6,7 @@
  * attributes then), sizes that are not numbers, and axes or shapes that are no constants in memory.
  */
 
+import { bytesOf } from "../core/bytes.ts";
 import type { Dtype } from "../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
@@ -218,7 +219,7 @@ export class NodeBuilder {
   #constant(key: string, dtype: Dtype, shape: Shape, data: Float32Array | BigInt64Array): Value {
     const known = this.#constants.get(key);
     if (known !== undefined) return known;
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const bytes = bytesOf(data);
     const source = { kind: "memory", bytes } as const;
     const name = this.#freshName("constant");
     const value = this.initialiser({ name, dtype, shape, byteLength: bytes.length, source });

@@ -5,6 +5,7 @@
 import { basename } from "node:path";
 import type { LayerKind } from "../adapters/adapter.ts";
 import { describeArchitecture } from "../adapters/architecture/architecture.ts";
+import { fullName } from "../adapters/full-name.ts";
 import { isAdapter, openAdapter } from "../adapters/open-adapter.ts";
 import { DTYPE_BITS, type Dtype } from "../core/dtype.ts";
 import { InterruptedError } from "../core/errors.ts";
@@ -124,14 +125,11 @@ async function inspectAdapter(path: string): Promise<InspectedAdapter> {
     method: adapter.method,
     convention: adapter.convention,
     baseModel: adapter.baseModel,
-    modules: adapter.modules.map(({ name, parameter, kind, delta, magnitude, rank, alpha, scale }) => ({
-      name: parameter === undefined ? name : `${name}.${parameter}`,
-      kind,
-      method: magnitude === undefined ? delta.kind : "dora",
-      rank,
-      alpha,
-      scale,
-    })),
+    modules: adapter.modules.map((module) => {
+      const { kind, delta, magnitude, rank, alpha, scale } = module;
+      const method = magnitude === undefined ? delta.kind : "dora";
+      return { name: fullName(module), kind, method, rank, alpha, scale };
+    }),
     overrides: adapter.overrides.map((override) => override.name),
     tokenRows: adapter.tokenRows.map(({ name, indices }) => ({ name, rows: indices.length })),
     dtypes: totals(tensors),

@@ -7,7 +7,7 @@ import { MismatchError, UsageError } from "../core/errors.ts";
 import { assertOptionKinds, type OptionKinds } from "../core/option-kinds.ts";
 import { assertPart, type Part } from "../core/part.ts";
 import { POOL_OPTION_KINDS, type PoolOptions } from "../engine/worker-pool.ts";
-import { assertUnchanged } from "../formats/byte-source.ts";
+import { publishStage } from "../formats/publish-stage.ts";
 import { fillTensors, hashFiles, type MergePool, openPool } from "./execute.ts";
 import { filesOf, INPUT_OPTION_KINDS, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
 import { stageOnnx } from "./onnx-output.ts";
@@ -110,25 +110,21 @@ async function writeModel(inputs: Inputs, pool: MergePool, options: MergeOptions
     model.graph === undefined
       ? stageSafetensors(inputs, plan, textWith, options)
       : stageOnnx(inputs, model.graph, textWith, options);
-  try {
+  const written = await publishStage(output, { inputs: inputFiles, signal: options.signal }, async () => {
     const executed = await fillTensors(pool, output, inputFiles, options);
     const stats = sumStats(inputs.plan, parts?.stats ?? executed.stats);
     assertChanged(stats, inputs, options);
     output.complete((path) => executed.hashes.get(path) ?? PENDING_SHA256);
-    const written = output.files.map(({ name, byteLength }) => ({ path: output.pathOf(name), size: byteLength }));
+    const weights = output.files.map(({ name, byteLength }) => ({ path: output.pathOf(name), size: byteLength }));
     // The disk writes while the processor hashes.
-    const [hashes] = await Promise.all([hashFiles(pool, written, options), output.flush()]);
+    const [hashes] = await Promise.all([hashFiles(pool, weights, options), output.flush()]);
     const verification = options.verify ? await verifyStaged(inputs, output, pool, options) : undefined;
-    for (const file of inputFiles) assertUnchanged(file);
-    await output.publish(options.signal);
-    if (parts !== undefined) removeParts(options.out);
     const files = output.files.map(({ name }) => ({ name, sha256: hashes.get(output.pathOf(name)) ?? "" }));
     const bytes = output.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
     return { result: { ...stats, bytes, files }, ...(verification && { verification }) };
-  } catch (error) {
-    output.discard();
-    throw error;
-  }
+  });
+  if (parts !== undefined) removeParts(options.out);
+  return written;
 }
 
 /** What makes another model even where no number changes. */

@@ -15,9 +15,10 @@ import type { RunOptions } from "../core/progress.ts";
 import { sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
 import { VERSION } from "../core/version.ts";
-import { assertUnchanged, readTensorRangeSync } from "../formats/byte-source.ts";
+import { readTensorRangeSync } from "../formats/byte-source.ts";
 import { listFolder } from "../formats/model-folder.ts";
 import { stageOutput } from "../formats/output.ts";
+import { publishStage } from "../formats/publish-stage.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { fillFileSync } from "../formats/write-file.ts";
@@ -46,7 +47,7 @@ export async function writePart(
   const folder = partFolder(out, part);
   const inputFiles = filesOf(inputs);
   const staged = stageOutput(folder, { kind: "folder", overwrite: true, inputs: inputFiles });
-  try {
+  await publishStage(staged, { inputs: inputFiles, signal: options.signal }, async () => {
     const files = [
       { name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(inputs.plan, part) },
     ];
@@ -64,12 +65,7 @@ export async function writePart(
     writeHeaders(layout, () => path);
     const record = encodePartRecord({ fingerprint: fingerprint(inputs, hashes), stats });
     fillFileSync(staged.createFile(RECORD_NAME), record);
-    for (const file of inputFiles) assertUnchanged(file);
-    await staged.publish(options.signal);
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+  });
 }
 
 /** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */

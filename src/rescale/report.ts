@@ -4,7 +4,7 @@
 
 import type { AdapterModule, Convention, LayerKind, Layout } from "../adapters/adapter.ts";
 import { fullName } from "../adapters/full-name.ts";
-import { addRounding, NO_ROUNDING, type Rounding } from "../adapters/output/multiply.ts";
+import { type Rounding, sumRoundings } from "../adapters/output/multiply.ts";
 import type { ModulePlan } from "./plan.ts";
 
 export interface RescaledModule {
@@ -89,8 +89,9 @@ export function describeModules(
   });
 }
 
-export function sumRoundings(roundings: ReadonlyMap<string, Rounding>): RescaledWeights {
-  const { elements, rounded, largestError } = [...roundings.values()].reduce(addRounding, NO_ROUNDING);
+/** What rounding did to all products together. */
+export function describeRoundings(roundings: ReadonlyMap<string, Rounding>): RescaledWeights {
+  const { elements, rounded, largestError } = sumRoundings(roundings);
   return { elements, rounded, largestError };
 }
 

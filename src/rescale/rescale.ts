@@ -24,7 +24,7 @@ import type { Rescaler, RescaleSource } from "./layouts/rescaler.ts";
 import { openSource } from "./open-source.ts";
 import { assertOptions, type RescaleOptions } from "./options.ts";
 import { rewrites } from "./plan.ts";
-import { describeModules, type RescaleReport, sumRoundings } from "./report.ts";
+import { describeModules, describeRoundings, type RescaleReport } from "./report.ts";
 
 interface LayoutRules {
   readonly plan: Rescaler;
@@ -88,7 +88,7 @@ export async function rescale(options: RescaleOptions): Promise<RescaleReport> {
     ...report,
     modules: describeModules(planned.modules, after.modules, written.roundings),
     result: {
-      ...sumRoundings(written.roundings),
+      ...describeRoundings(written.roundings),
       bytes: written.bytes,
       seconds: (performance.now() - started) / 1000,
       files: weightsName === undefined ? [options.out] : written.files.map((name) => join(options.out, name)),

@@ -24,6 +24,11 @@ export interface Architecture {
   readonly conv1d: Conv1dFacts;
 }
 
+/** Whether the tensor has a row for each token: either end of the embedding, or the bias of the head. */
+export function isVocabulary(tensor: string, { ends, ties }: Pick<Architecture, "ends" | "ties">): boolean {
+  return [ends.input, ends.output, ...ends.outputBiases, ...ties.flatMap((tie) => tie.ends)].includes(tensor);
+}
+
 /** Headers only, but for two ends of a tied embedding that are both stored: those are compared. */
 export function describeArchitecture(model: Model): Architecture {
   const types = modelTypes(model.config);

@@ -33,6 +33,11 @@ export function multiplier(dtype: FloatDtype, factor: number, kernels: Kernels):
 
 export const NO_ROUNDING: Rounding = { elements: 0, rounded: 0, largestError: 0, nonFinite: 0 };
 
+/** Of all tensors together. */
+export function sumRoundings(roundings: ReadonlyMap<string, Rounding>): Rounding {
+  return [...roundings.values()].reduce(addRounding, NO_ROUNDING);
+}
+
 export function addRounding(a: Rounding, b: Rounding): Rounding {
   return {
     elements: a.elements + b.elements,

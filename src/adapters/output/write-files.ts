@@ -4,8 +4,9 @@
 
 import { basename } from "node:path";
 import type { RunOptions } from "../../core/progress.ts";
-import { assertUnchanged, withFile } from "../../formats/byte-source.ts";
+import { withFile } from "../../formats/byte-source.ts";
 import { type StagedOutput, stageOutput } from "../../formats/output.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import type { FileIdentity } from "../../formats/tensor-store.ts";
 import type { EncodeFrame, WeightsFrame } from "../../formats/weights-frame.ts";
 import { copyInto, copyIntoSync, fillFileSync } from "../../formats/write-file.ts";
@@ -59,15 +60,7 @@ export async function writeAdapter(
 ): Promise<WrittenFiles> {
   const { overwrite = false, inputs, signal } = options;
   const staged = stageOutput(out, { kind: output.weightsName === undefined ? "file" : "folder", overwrite, inputs });
-  try {
-    const written = await fillStage(staged, output, options, basename(out));
-    for (const file of inputs) assertUnchanged(file);
-    await staged.publish(signal);
-    return written;
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+  return publishStage(staged, { inputs, signal }, () => fillStage(staged, output, options, basename(out)));
 }
 
 /** Everything into a stage, which is left to the caller to publish. */

@@ -3,12 +3,13 @@
  */
 
 import { elementCount } from "../../core/shape.ts";
+import { memoryTensor } from "../../formats/memory-tensor.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Delta } from "../adapter.ts";
 import type { ScaleStep } from "../edit.ts";
 import type { Layer, Placement } from "./placement.ts";
 import { problem } from "./report.ts";
-import { memoryTensor, readNumbers } from "./tensor-values.ts";
+import { readNumbers } from "./tensor-values.ts";
 
 type Ia3 = Extract<Delta, { kind: "ia3" }>;
 

@@ -6,13 +6,14 @@
  */
 
 import { cayley } from "../../core/linear-algebra/cayley.ts";
+import { memoryTensor } from "../../formats/memory-tensor.ts";
 import type { Delta } from "../adapter.ts";
 import type { Step } from "../edit.ts";
 import { matrixOf, sliceRows } from "../matrix.ts";
 import { checkLength } from "./check-length.ts";
 import type { Layer, Placement } from "./placement.ts";
 import { problem } from "./report.ts";
-import { memoryTensor, readNumbers } from "./tensor-values.ts";
+import { readNumbers } from "./tensor-values.ts";
 
 type Oft = Extract<Delta, { kind: "oft" }>;
 

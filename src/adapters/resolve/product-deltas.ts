@@ -4,6 +4,7 @@
  */
 
 import { elementCount, formatShape } from "../../core/shape.ts";
+import { memoryTensor } from "../../formats/memory-tensor.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Delta } from "../adapter.ts";
 import type { HadamardStep, KroneckerStep, MatrixProduct } from "../edit.ts";
@@ -11,7 +12,7 @@ import { type MatrixView, matrixOf, transpose } from "../matrix.ts";
 import type { Placement } from "./placement.ts";
 import { storageView } from "./placement.ts";
 import { problem } from "./report.ts";
-import { memoryTensor, readNumbers } from "./tensor-values.ts";
+import { readNumbers } from "./tensor-values.ts";
 
 type Loha = Extract<Delta, { kind: "loha" }>;
 type Lokr = Extract<Delta, { kind: "lokr" }>;

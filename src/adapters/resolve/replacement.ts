@@ -6,6 +6,7 @@ import { formatShape, sameShape } from "../../core/shape.ts";
 import { quote } from "../../core/text.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
+import { isVocabulary } from "../architecture/architecture.ts";
 import type { TensorEdit } from "../edit.ts";
 import { matrixOf, transpose } from "../matrix.ts";
 import { sameNumbers } from "../same-numbers.ts";
@@ -26,8 +27,6 @@ export function replacementOf({ name, baseWeight }: AdapterModule, context: Reso
 
 /** Same shape, but for the rows of vocabularies and of classifiers; weight 1. */
 export function checkReplacement(tensor: TensorData, value: TensorData, context: ResolveContext): void {
-  const { ends, ties } = context.architecture;
-  const vocabulary = [ends.input, ends.output, ...ends.outputBiases, ...ties.flatMap((tie) => tie.ends)];
   const fits = sameShape(value.shape, isTurned(tensor, context, value) ? tensor.shape.toReversed() : tensor.shape);
   const fitsBeyondRows =
     value.shape.length === tensor.shape.length && sameShape(value.shape.slice(1), tensor.shape.slice(1));
@@ -38,7 +37,7 @@ export function checkReplacement(tensor: TensorData, value: TensorData, context:
     context.report.warnings.push(
       `${quote(tensor.name)}: the adapter has ${labels} labels, the base ${before}; config.json stays as it is, id2label and label2id (num_labels) may need care`,
     );
-  } else if (!fits && !(fitsBeyondRows && vocabulary.includes(tensor.name) && mayGrow)) {
+  } else if (!fits && !(fitsBeyondRows && isVocabulary(tensor.name, context.architecture) && mayGrow)) {
     throw problem(
       `shapes do not fit: expected ${formatShape(tensor.shape)} of ${quote(tensor.name)}, got ${formatShape(value.shape)}`,
     );

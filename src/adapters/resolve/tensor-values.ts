@@ -1,10 +1,9 @@
 /**
- * Numbers of small adapter tensors in double precision, and tensors in memory computed from them.
+ * Numbers of small adapter tensors in double precision.
  */
 
 import { decodeElement } from "../../core/cast/float-codec.ts";
 import { DTYPE_BITS } from "../../core/dtype.ts";
-import type { Shape } from "../../core/shape.ts";
 import { readTensorBytes } from "../../formats/byte-source.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { floatDtypeOf } from "../load-matrix.ts";
@@ -18,12 +17,6 @@ export function readNumbers(tensor: TensorData): Float64Array {
   return Float64Array.from({ length: bytes.byteLength / width }, (_, index) =>
     decodeElement(dtype, bytes, index * width),
   );
-}
-
-/** An f64 tensor in memory. */
-export function memoryTensor(name: string, shape: Shape, values: Float64Array): TensorData {
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return { name, dtype: "f64", shape, byteLength: bytes.byteLength, source: { kind: "memory", bytes } };
 }
 
 /** Whether two views hold equal numbers. */

@@ -10,7 +10,7 @@ import { writeWeights } from "../../adapters/output/write-weights.ts";
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { decodeUtf8 } from "../../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../../core/limits.ts";
-import { assertUnchanged, readSmallFile } from "../../formats/byte-source.ts";
+import { readSmallFile } from "../../formats/byte-source.ts";
 import type { Model } from "../../formats/model.ts";
 import { resolveInFolder } from "../../formats/model-folder.ts";
 import { CONFIG_KEY } from "../../formats/onnx/metadata.ts";
@@ -18,6 +18,7 @@ import { assertOnnxName } from "../../formats/onnx/output-name.ts";
 import { stageModel } from "../../formats/onnx/staged-model.ts";
 import { writeOnnx } from "../../formats/onnx/writer.ts";
 import { openModel } from "../../formats/open-model.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import { findFormat } from "../../formats/registry.ts";
 import { bindWeights } from "../../models/bind-weights.ts";
 import { describeModel } from "../../models/describe-model.ts";
@@ -83,14 +84,9 @@ async function writeFiles({ layout, data }: GraphLayout, model: Model, options: 
   const { out, overwrite = false, signal } = options;
   const { files } = model.store;
   const staged = stageModel(out, layout, { overwrite, inputs: files });
-  try {
+  await publishStage(staged, { inputs: files, signal }, async () => {
     writeOnnx(layout, staged.pathOf);
     if (data !== undefined) await writeWeights(staged.pathOf(data.name), data.frame, data.tensors, options);
-    for (const file of files) assertUnchanged(file);
-    await staged.publish(signal);
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+  });
   return layout.files.map(({ name }) => join(dirname(out), name));
 }

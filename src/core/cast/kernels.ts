@@ -8,6 +8,7 @@
  * widening bf16 keeps all bits.
  */
 
+import { bytesOf } from "../bytes.ts";
 import { type FloatDtype, floatBytes } from "../dtype.ts";
 import { type KernelCall, KernelMemory, SCRATCH_BYTES } from "./kernel-memory.ts";
 import {
@@ -189,10 +190,6 @@ export class Kernels {
 
 function call(kernel: Kernel): KernelCall {
   return (addresses, count) => kernel(...addresses, count);
-}
-
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 function checkLength(dtype: FloatDtype, bytes: Uint8Array, values: Float32Array): void {

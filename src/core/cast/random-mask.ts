@@ -3,6 +3,7 @@
  * counter [⌊i / 8⌋, …], lower halves first.
  */
 
+import { bytesOf } from "../bytes.ts";
 import type { PhiloxCounter, PhiloxKey } from "../random.ts";
 import { KernelMemory, SCRATCH_BYTES } from "./kernel-memory.ts";
 import { instantiateKernels, type Kernel } from "./kernel-module.ts";
@@ -36,9 +37,8 @@ export class MaskWriter {
   fill(out: Float32Array, p: number, { key, stream }: MaskStream): void {
     const dropped = Math.min(Math.round(p * HALVES), HALVES - 1);
     const kept = 1 / (1 - p);
-    const bytes = new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
     let block = 0;
-    this.#memory.run(out.length, [], [bytes], ([target = 0], count) => {
+    this.#memory.run(out.length, [], [bytesOf(out)], ([target = 0], count) => {
       this.#kernel(target, count, block, ...stream, ...key, dropped, kept);
       block += count / ELEMENTS_PER_COUNTER;
     });

@@ -6,10 +6,10 @@
  * checksum refused. Each file is opened once, however many tensors lie in it.
  */
 
-import { createHash } from "node:crypto";
 import { FormatError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
-import { readFullySync, withFile } from "../byte-source.ts";
+import { withFile } from "../byte-source.ts";
+import { digestOfFile } from "../digest.ts";
 import type { FileIdentity } from "../tensor-store.ts";
 import { assertOpenedAt, type LocationRules, resolveLocation } from "./external-location.ts";
 import type { ExternalData } from "./model.ts";
@@ -19,7 +19,6 @@ import type { Field } from "./wire.ts";
 const KNOWN_KEYS: ReadonlySet<string> = new Set(["location", "offset", "length", "checksum"]);
 const DECIMAL = /^(?:0|[1-9][0-9]*)$/;
 const SHA1 = /^[0-9a-f]{40}$/i;
-const HASH_CHUNK_BYTES = 4 * 1024 * 1024;
 
 export interface ExternalEntry {
   readonly key: string;
@@ -113,7 +112,7 @@ export class ExternalFiles {
       return undefined;
     }
     const file = this.#open(path);
-    file.sha1 ??= sha1OfFile(path);
+    file.sha1 ??= digestOfFile("sha1", path);
     if (file.sha1 !== expected.toLowerCase()) {
       throw this.#invalid(tensor, `expected a data file with SHA-1 ${expected}, got ${file.sha1}`);
     }
@@ -126,18 +125,4 @@ export class ExternalFiles {
       subject,
     });
   }
-}
-
-/** SHA-1 of a whole file, lower-case hexadecimal. */
-export function sha1OfFile(path: string): string {
-  return withFile(path, ({ fd, identity }) => {
-    const digest = createHash("sha1");
-    const chunk = new Uint8Array(Math.min(HASH_CHUNK_BYTES, identity.size));
-    for (let at = 0; at < identity.size; at += chunk.length) {
-      const piece = chunk.subarray(0, Math.min(chunk.length, identity.size - at));
-      readFullySync(fd, piece, at, path);
-      digest.update(piece);
-    }
-    return digest.digest("hex");
-  });
 }

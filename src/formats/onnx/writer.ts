@@ -7,8 +7,8 @@
 
 import { closeSync } from "node:fs";
 import { type OpenFile, openFileSync, readFullySync } from "../byte-source.ts";
+import { digestOfFile } from "../digest.ts";
 import { openForWriteSync, writeAllSync } from "../write-file.ts";
-import { sha1OfFile } from "./external-data.ts";
 import type { OnnxLayout } from "./layout.ts";
 import type { OutputFile } from "./pieces.ts";
 
@@ -63,7 +63,7 @@ export function finishOnnx({ files }: OnnxLayout, pathOf: (file: string) => stri
     withOutput(file, pathOf, (fd, path) => {
       for (const { source, offset } of checksums) {
         if (source.kind !== "sha1") continue;
-        const digest = digests.get(source.file) ?? sha1OfFile(pathOf(source.file));
+        const digest = digests.get(source.file) ?? digestOfFile("sha1", pathOf(source.file));
         digests.set(source.file, digest);
         writeAllSync(fd, Buffer.from(digest), offset, path);
       }

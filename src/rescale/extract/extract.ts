@@ -11,14 +11,14 @@ import { describeArchitecture } from "../../adapters/architecture/architecture.t
 import { fullName } from "../../adapters/full-name.ts";
 import { type PeftContent, planPeft, writePeft } from "../../adapters/layouts/peft/write.ts";
 import { factorTensors } from "../../adapters/low-rank/factor-job.ts";
+import { relativeError } from "../../adapters/low-rank/relative-error.ts";
 import { type DoneJob, runFactorJobs, scratchBytes } from "../../adapters/low-rank/run-jobs.ts";
 import { readPlanned } from "../../adapters/open-adapter.ts";
 import { MismatchError, UnsupportedError } from "../../core/errors.ts";
 import type { JsonObject, JsonValue } from "../../core/json.ts";
-import { assertUnchanged } from "../../formats/byte-source.ts";
 import { openModel } from "../../formats/open-model.ts";
 import { stageOutput } from "../../formats/output.ts";
-import { errorOf } from "../resize/report.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import type { DifferenceJob } from "./difference-job.ts";
 import { assertOptions, type ExtractOptions } from "./options.ts";
 import { type ExtractPlan, planExtract, type Side } from "./plan.ts";
@@ -46,21 +46,16 @@ export async function extract(options: ExtractOptions): Promise<ExtractReport> {
   const { out, overwrite = false, signal, onProgress } = options;
   const inputs = [base, tuned].flatMap(({ model }) => model.store.files);
   const staged = stageOutput(out, { kind: "folder", overwrite, inputs });
-  try {
+  const [written, report] = await publishStage(staged, { inputs, signal }, async () => {
     // How much an energy needs is known at the end.
     if (options.rank !== undefined) staged.reserve(scratchBytes(jobs));
     const done = await run(staged.createScratch());
-    const report = describe(plan, done, warnings, base, options);
+    const described = describe(plan, done, warnings, base, options);
     const content = contentOf(plan, done, options);
-    const written = await writePeft(staged, content, { settings: taskOf(base), signal, onProgress });
-    for (const file of inputs) assertUnchanged(file);
-    await staged.publish(signal);
-    const files = written.files.map((name) => join(out, name));
-    return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+    return [await writePeft(staged, content, { settings: taskOf(base), signal, onProgress }), described] as const;
+  });
+  const files = written.files.map((name) => join(out, name));
+  return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
 }
 
 async function openSide(path: string): Promise<Side> {
@@ -121,18 +116,19 @@ function describe(
     modules: after.modules.map((module): ExtractedModule => {
       const { kind, rank, alpha, scale } = module;
       const name = fullName(module);
-      return { name, kind, rank, alpha, scale, error: errorOf([results.get(name)]) };
+      return { name, kind, rank, alpha, scale, error: relativeError([results.get(name)]) };
     }),
     overrides: plan.overrides.map(({ name, value: { shape } }) => ({ name, shape })),
     unchanged: plan.unchanged + done.length - changed.length,
-    error: errorOf(changed.map(({ result }) => result)),
+    error: relativeError(changed.map(({ result }) => result)),
     warnings,
   };
 }
 
 /** What PEFT asks of a model with this head. */
 function taskOf({ model: { config } }: Side): JsonObject {
-  const [name] = (config?.get("architectures") as readonly JsonValue[] | undefined) ?? [];
+  const architectures = config?.get("architectures");
+  const [name]: readonly JsonValue[] = Array.isArray(architectures) ? architectures : [];
   const isCausal = typeof name === "string" && /(?:ForCausalLM|LMHeadModel)$/.test(name);
   return isCausal ? new Map<string, JsonValue>([["task_type", "CAUSAL_LM"]]) : new Map();
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Override } from "../../adapters/adapter.ts";
-import type { Architecture } from "../../adapters/architecture/architecture.ts";
+import { type Architecture, isVocabulary } from "../../adapters/architecture/architecture.ts";
 import { applyRenames } from "../../adapters/architecture/renames.ts";
 import { NameIndex } from "../../adapters/resolve/names.ts";
 import { refuseQuantized } from "../../adapters/resolve/quantized.ts";
@@ -65,7 +65,7 @@ export function planExtract(base: Side, tuned: Side): ExtractPlan {
     }
     const factored = keepsShape ? classify(name, before.shape, base.architecture) : undefined;
     if (factored !== undefined) differences.push({ ...factored, base: before, tuned: after });
-    else if (!keepsShape && !isVocabulary(name, before, after, base.architecture)) {
+    else if (!keepsShape && !isResized(name, before, after, base.architecture)) {
       const [own, other] = [before.shape, after.shape].map(formatShape);
       problems.push(`${quote(name)}: is ${own} in the base, ${other} in the tuned model`);
     } else if (keepsShape && sameValues(before, after)) unchanged++;
@@ -105,7 +105,6 @@ function tensorOf(name: string, { model, architecture: { tie } }: Side): TensorD
 }
 
 /** Embedding, head or its bias, with another number of rows. */
-function isVocabulary(name: string, before: TensorData, after: TensorData, { ends, tie }: Architecture): boolean {
-  const known = [ends.input, ends.output, ...ends.outputBiases, tie?.input, tie?.output];
-  return known.includes(name) && sameShape(before.shape.slice(1), after.shape.slice(1));
+function isResized(name: string, before: TensorData, after: TensorData, architecture: Architecture): boolean {
+  return isVocabulary(name, architecture) && sameShape(before.shape.slice(1), after.shape.slice(1));
 }

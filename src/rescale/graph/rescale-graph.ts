@@ -12,18 +12,18 @@ import { holdsFactors, moduleOf } from "../../adapters/branch-adapter.ts";
 import type { Rounding } from "../../adapters/output/multiply.ts";
 import { TensorPieces } from "../../adapters/output/tensor-pieces.ts";
 import { writePlaced } from "../../adapters/output/write-placed.ts";
-import { assertUnchanged } from "../../formats/byte-source.ts";
 import { findBranches } from "../../formats/onnx/branches/find-branches.ts";
 import type { OnnxLayout } from "../../formats/onnx/layout.ts";
 import { assertOnnxName } from "../../formats/onnx/output-name.ts";
 import { openParameters } from "../../formats/onnx/parameters/open.ts";
 import { type StagedModel, stageModel } from "../../formats/onnx/staged-model.ts";
 import { finishOnnx, writeOnnx } from "../../formats/onnx/writer.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import { assertScales } from "../assert-scales.ts";
 import { conventionNotes } from "../layouts/one-convention.ts";
 import type { RescaleOptions } from "../options.ts";
 import { folds, rewrites } from "../plan.ts";
-import { describeModules, type RescaleReport, sumRoundings } from "../report.ts";
+import { describeModules, describeRoundings, type RescaleReport } from "../report.ts";
 import { type EditedScales, editScales } from "./edit-scales.ts";
 import { planGraph } from "./plan-graph.ts";
 
@@ -60,21 +60,17 @@ export async function rescaleGraph(options: RescaleOptions): Promise<RescaleRepo
   const edited = editScales(graph, branches);
   const layout = edited.editor.layOut(basename(out));
   const staged = stageModel(out, layout, { overwrite: options.overwrite ?? false, inputs: store.files });
-  try {
+  const { written, roundings } = await publishStage(staged, { inputs: store.files, signal: options.signal }, () => {
     const roundings = writeGraph(layout, edited, staged);
     const written = describeModules(plans, readBack(layout, staged, options), roundings);
     assertScales(written, options);
-    for (const file of store.files) assertUnchanged(file);
-    await staged.publish(options.signal);
-    const bytes = layout.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    onProgress?.({ phase: "write", done: bytes, total: bytes, unit: "bytes" });
-    const files = layout.files.map(({ name }) => join(dirname(out), name));
-    const seconds = (performance.now() - started) / 1000;
-    return { ...report, modules: written, result: { ...sumRoundings(roundings), bytes, seconds, files } };
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+    return { written, roundings };
+  });
+  const bytes = layout.files.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  onProgress?.({ phase: "write", done: bytes, total: bytes, unit: "bytes" });
+  const files = layout.files.map(({ name }) => join(dirname(out), name));
+  const seconds = (performance.now() - started) / 1000;
+  return { ...report, modules: written, result: { ...describeRoundings(roundings), bytes, seconds, files } };
 }
 
 /** The adapter as a reader of the staged files sees it, in the order of the plan. */

@@ -5,6 +5,7 @@
 import type { Adapter, AdapterModule, Convention, LayerKind, Layout } from "../../adapters/adapter.ts";
 import { fullName } from "../../adapters/full-name.ts";
 import type { FactorResult } from "../../adapters/low-rank/factor-job.ts";
+import { relativeError } from "../../adapters/low-rank/relative-error.ts";
 
 export interface ResizedModule {
   readonly name: string;
@@ -55,17 +56,14 @@ export function describeModules(
   return before.map((module, index) => {
     const name = fullName(module);
     const { rank = 0, alpha = Number.NaN, scale = Number.NaN } = read.get(name) ?? {};
-    return { name, kind: module.kind, rankBefore: module.rank, rank, alpha, scale, error: errorOf([results[index]]) };
+    return {
+      name,
+      kind: module.kind,
+      rankBefore: module.rank,
+      rank,
+      alpha,
+      scale,
+      error: relativeError([results[index]]),
+    };
   });
-}
-
-/** Relative error of several modules together; `scales` weigh them. */
-export function errorOf(results: readonly (FactorResult | undefined)[], scales?: readonly number[]): number {
-  let [size, wrong] = [0, 0];
-  for (const [index, result] of results.entries()) {
-    const weight = (scales?.[index] ?? 1) ** 2;
-    size += weight * (result?.size ?? 0);
-    wrong += weight * ((result?.lost ?? 0) + (result?.rounded ?? 0));
-  }
-  return size === 0 ? 0 : Math.sqrt(wrong / size);
 }

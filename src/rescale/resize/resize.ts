@@ -12,16 +12,17 @@ import type { PlannedAdapter } from "../../adapters/layouts/layout-writer.ts";
 import { PEFT_SETTINGS_NAME, PEFT_WEIGHTS_NAME } from "../../adapters/layouts/peft/write.ts";
 import { type CutJob, cutAll } from "../../adapters/low-rank/cut.ts";
 import { factorTensors } from "../../adapters/low-rank/factor-job.ts";
+import { relativeError } from "../../adapters/low-rank/relative-error.ts";
 import { type DoneJob, scratchBytes } from "../../adapters/low-rank/run-jobs.ts";
 import { openAdapter, readPlanned } from "../../adapters/open-adapter.ts";
 import { collectCompanions } from "../../adapters/output/companions.ts";
 import { assertOutputName } from "../../adapters/output/output-name.ts";
 import { fillStage } from "../../adapters/output/write-files.ts";
-import { assertUnchanged } from "../../formats/byte-source.ts";
 import { stageOutput } from "../../formats/output.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import { assertOptions, type ResizeOptions } from "./options.ts";
 import { type PlannedModule, planResize } from "./plan.ts";
-import { describeModules, errorOf, type ResizeReport } from "./report.ts";
+import { describeModules, type ResizeReport } from "./report.ts";
 import { targetOf } from "./targets.ts";
 
 /**
@@ -50,25 +51,15 @@ export async function resize(options: ResizeOptions): Promise<ResizeReport> {
   const { out, overwrite = false, signal, onProgress } = options;
   const kind = format === undefined ? "folder" : "file";
   const staged = stageOutput(out, { kind, overwrite, inputs: adapter.files });
-  try {
+  const [written, report] = await publishStage(staged, { inputs: adapter.files, signal }, async () => {
     staged.reserve(scratchBytes(cuts));
     const done = await cutAll(cuts, staged.createScratch(), options);
     const planned = planFiles(contentOf(adapter, plan, done), adapter);
-    const written = await fillStage(
-      staged,
-      planned,
-      { companions: companions.files, signal, onProgress },
-      basename(out),
-    );
-    const report = describeDone(done, planned);
-    for (const file of adapter.files) assertUnchanged(file);
-    await staged.publish(signal);
-    const files = kind === "file" ? [out] : written.files.map((name) => join(out, name));
-    return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+    const more = { companions: companions.files, signal, onProgress };
+    return [await fillStage(staged, planned, more, basename(out)), describeDone(done, planned)] as const;
+  });
+  const files = kind === "file" ? [out] : written.files.map((name) => join(out, name));
+  return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
 }
 
 /** Tokenizer, model card and the like, where the adapter is a folder and stays one. */
@@ -116,7 +107,7 @@ function describe({ adapter, plan, done, planned, warnings }: Resized, options: 
     layout: adapter.layout,
     convention: adapter.convention,
     modules: describeModules(adapter.modules, after, ofModules),
-    error: errorOf(
+    error: relativeError(
       ofModules,
       adapter.modules.map(({ scale }) => scale),
     ),

@@ -7,6 +7,7 @@ import { type PeftContent, planPeft } from "../../adapters/layouts/peft/write.ts
 import type { AdapterOutput } from "../../adapters/output/write-files.ts";
 import type { JsonObject, JsonValue } from "../../core/json.ts";
 import { lastPart } from "../../core/text.ts";
+import { memoryTensor } from "../../formats/memory-tensor.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Base } from "../base/base.ts";
 import type { AdapterSettings } from "../settings.ts";
@@ -84,10 +85,4 @@ function dataOf(tensors: ReadonlyMap<string, TrainedTensor>, name: string): Tens
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new Error(`no trained tensor ${name}`);
   return memoryTensor(name, tensor.shape, tensor.values);
-}
-
-/** Numbers in memory as a tensor; they are not copied. */
-export function memoryTensor(name: string, shape: readonly number[], values: Float32Array): TensorData {
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return { name, dtype: "f32", shape, byteLength: bytes.byteLength, source: { kind: "memory", bytes } };
 }

@@ -4,6 +4,7 @@
 
 import { MatrixLoader } from "../../adapters/load-matrix.ts";
 import { createKernels } from "../../core/cast/kernels.ts";
+import { memoryTensor } from "../../formats/memory-tensor.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 
 /** Each tensor, in the order of the file; those that are f32 already are read once, too. */
@@ -11,9 +12,7 @@ export function loadWeights(tensors: ReadonlyMap<string, TensorData>): Map<strin
   const loader = new MatrixLoader(createKernels());
   return new Map(
     Array.from(tensors, ([name, tensor]) => {
-      const { buffer, byteOffset, byteLength } = loader.vector(tensor);
-      const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-      return [name, { ...tensor, dtype: "f32", byteLength, source: { kind: "memory", bytes } }];
+      return [name, memoryTensor(tensor.name, tensor.shape, loader.vector(tensor))];
     }),
   );
 }

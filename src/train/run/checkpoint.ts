@@ -3,16 +3,18 @@
  * of the run, and a manifest with the sha256 of each file. Written to the side and renamed: complete or absent.
  */
 
-import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type AdapterOutput, fillStage } from "../../adapters/output/write-files.ts";
-import { FormatError, toFileError } from "../../core/errors.ts";
+import { FormatError } from "../../core/errors.ts";
 import type { JsonObject } from "../../core/json.ts";
 import { parseJsonObject } from "../../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../../core/limits.ts";
 import { readSmallFile } from "../../formats/byte-source.ts";
+import { digestOfFile } from "../../formats/digest.ts";
+import { listFolder } from "../../formats/model-folder.ts";
 import { stageOutput } from "../../formats/output.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import { writeSafetensors } from "../../formats/safetensors/writer.ts";
 import { fillFileSync } from "../../formats/write-file.ts";
 import type { TrainedTensor } from "../adapter/trained-tensors.ts";
@@ -40,31 +42,24 @@ export class CheckpointStore {
   async save(state: RunState, adapter: AdapterOutput, tensors: readonly TrainedTensor[]): Promise<string> {
     const path = this.pathOf(state.step);
     const staged = stageOutput(path, { kind: "folder", overwrite: true, inputs: [] });
-    try {
+    return publishStage(staged, { inputs: [] }, async () => {
       const { files } = await fillStage(staged, adapter, {});
       writeSafetensors(staged.createFile(MOMENTS_NAME), momentTensors(tensors), new Map());
       const statePath = staged.createFile(STATE_NAME);
       fillFileSync(statePath, `${JSON.stringify(state, undefined, 2)}\n`);
       const names = [...files, MOMENTS_NAME, STATE_NAME];
-      const hashes = Object.fromEntries(names.map((name) => [name, sha256(join(dirname(statePath), name))]));
+      const hashes = Object.fromEntries(
+        names.map((name) => [name, digestOfFile("sha256", join(dirname(statePath), name))]),
+      );
       const manifest = { format: FORMAT, files: hashes };
       fillFileSync(staged.createFile(MANIFEST_NAME), `${JSON.stringify(manifest, undefined, 2)}\n`);
-      await staged.publish();
       return path;
-    } catch (error) {
-      staged.discard();
-      throw error;
-    }
+    });
   }
 
   /** Steps of the checkpoints that are there, newest first; whether they are whole only reading them shows. */
   steps(): number[] {
-    let names: string[];
-    try {
-      names = readdirSync(this.#folder);
-    } catch {
-      return [];
-    }
+    const names = existsSync(this.#folder) ? listFolder(this.#folder) : [];
     return names.flatMap((name) => Number(NAME.exec(name)?.[1] ?? Number.NaN) || []).sort((a, b) => b - a);
   }
 
@@ -77,7 +72,7 @@ export class CheckpointStore {
     const path = this.pathOf(step);
     for (const [name, hash] of readManifest(join(path, MANIFEST_NAME))) {
       const file = join(path, name);
-      if (sha256(file) === hash) continue;
+      if (digestOfFile("sha256", file) === hash) continue;
       throw new FormatError("INVALID_MODEL", "is not what the checkpoint's manifest says", { file });
     }
     const file = join(path, STATE_NAME);
@@ -101,12 +96,4 @@ function readManifest(file: string): [name: string, hash: string][] {
     if (typeof hash !== "string" || name.includes("/") || name.includes("\\") || name.includes("\0")) throw wrong();
     return [name, hash];
   });
-}
-
-function sha256(path: string): string {
-  try {
-    return createHash("sha256").update(readFileSync(path)).digest("hex");
-  } catch (error) {
-    throw toFileError(error, path);
-  }
 }

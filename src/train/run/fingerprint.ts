@@ -2,8 +2,9 @@
  * What a run depends on, in words: a run only goes on from a checkpoint that was made with the same.
  */
 
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { MismatchError } from "../../core/errors.ts";
+import { updateDigest } from "../../formats/digest.ts";
 import type { Base } from "../base/base.ts";
 import type { Sequence } from "../data/batch.ts";
 import type { Dataset } from "../data/open-dataset.ts";
@@ -56,7 +57,7 @@ function hashBase(base: Base): string {
   const hash = createHash("sha256");
   for (const [name, { shape, source }] of base.weights) {
     hash.update(`${name} ${shape} `);
-    if (source.kind === "memory") hash.update(source.bytes);
+    if (source.kind === "memory") updateDigest(hash, source.bytes);
   }
   return hash.digest("hex");
 }
@@ -64,13 +65,7 @@ function hashBase(base: Base): string {
 function hashRows(rows: readonly Sequence[]): string {
   const hash = createHash("sha256");
   for (const { tokens, labels } of rows) {
-    hash.update(`${tokens.length} `);
-    updateWith(hash, tokens);
-    updateWith(hash, labels);
+    hash.update(`${tokens.length} `).update(tokens).update(labels);
   }
   return hash.digest("hex");
-}
-
-function updateWith(hash: Hash, { buffer, byteOffset, byteLength }: Int32Array): void {
-  hash.update(new Uint8Array(buffer, byteOffset, byteLength));
 }

@@ -3,8 +3,9 @@
  */
 
 import { join } from "node:path";
+import { bytesOf } from "../../core/bytes.ts";
 import { FormatError } from "../../core/errors.ts";
-import { readTensorBytes } from "../../formats/byte-source.ts";
+import { readTensorRangeSync } from "../../formats/byte-source.ts";
 import { openSafetensors } from "../../formats/safetensors/reader.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { FrameEntry } from "../../formats/weights-frame.ts";
@@ -69,9 +70,5 @@ function fill(target: Float32Array, stored: TensorData | undefined, name: string
     const problem = `expected ${bytes.byteLength} bytes of f32, got ${found}`;
     throw new FormatError("INVALID_MODEL", problem, { file, subject: name });
   }
-  bytes.set(readTensorBytes(stored));
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+  readTensorRangeSync(stored, 0, bytes);
 }

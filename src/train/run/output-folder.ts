@@ -11,6 +11,7 @@ import { toFileError } from "../../core/errors.ts";
 import { makeFolders } from "../../formats/make-folders.ts";
 import { stageOutput } from "../../formats/output.ts";
 import { assertWritable } from "../../formats/output-checks.ts";
+import { publishStage } from "../../formats/publish-stage.ts";
 import type { FileIdentity } from "../../formats/tensor-store.ts";
 import { fillFileSync } from "../../formats/write-file.ts";
 import { CHECKPOINTS_FOLDER } from "./checkpoint.ts";
@@ -69,11 +70,5 @@ export async function writeResult(out: string, { tensors, frame, texts }: Adapte
 /** One file, whole or as it was. */
 export async function writeFile(out: string, name: string, fill: (path: string) => unknown): Promise<void> {
   const staged = stageOutput(join(out, name), { kind: "file", overwrite: true, inputs: [] });
-  try {
-    await fill(staged.createFile(name));
-    await staged.publish();
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+  await publishStage(staged, { inputs: [] }, () => fill(staged.createFile(name)));
 }

@@ -33,6 +33,19 @@ function writeTuned(folder: string, base: string, tensors: SmallTensors): string
 
 const noise = (stream: number) => (index: number) => Math.imul(index * 7 + stream, 0x9e3779b1) / 2 ** 31;
 
+test.each([{ architectures: [5] }, { architectures: "GPT2LMHeadModel" }, { architectures: 5 }])(
+  "a config.json with %j names no task",
+  async (config) => {
+    const folder = temporaryFolder();
+    const base = writeBase(folder, BASE_TENSORS, config);
+    const changed = { ...BASE_TENSORS[`${Q}.weight`], value: noise(1) };
+    const tuned = writeTuned(folder, base, { ...BASE_TENSORS, [`${Q}.weight`]: changed } as SmallTensors);
+    const out = join(folder, "adapter");
+    await extract({ base, tuned, rank: 2, out, workers: 1 });
+    expect(JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8")).task_type).toBeNull();
+  },
+);
+
 describe.each([
   ["Conv1D", "peft/gpt2-lora", "l"],
   ["convolutions and their biases", "peft/conv2d-lora-bias", "c"],

@@ -3,6 +3,7 @@
  */
 
 import { readNumbers } from "../../../adapters/resolve/tensor-values.ts";
+import { memoryTensor } from "../../../formats/memory-tensor.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { MatchedModule } from "./match.ts";
 
@@ -18,7 +19,5 @@ export function joinBiases({ name, parts }: MatchedModule, scale: number): Tenso
       sums[index] = (sums[index] ?? 0) + (weight / scale) * value;
     }
   }
-  const bytes = new Uint8Array(Float32Array.from(sums).buffer);
-  const source = { kind: "memory", bytes } as const;
-  return { name: `${name}.bias`, dtype: "f32", shape: [sums.length], byteLength: bytes.byteLength, source };
+  return memoryTensor(`${name}.bias`, [sums.length], Float32Array.from(sums));
 }

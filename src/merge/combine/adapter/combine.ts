@@ -14,8 +14,8 @@ import { openAdapter, readPlanned } from "../../../adapters/open-adapter.ts";
 import { UnsupportedError, UsageError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/json.ts";
 import { escapeText, quote } from "../../../core/text.ts";
-import { assertUnchanged } from "../../../formats/byte-source.ts";
 import { stageOutput } from "../../../formats/output.ts";
+import { publishStage } from "../../../formats/publish-stage.ts";
 import { adapterFilesOf, repeated } from "../../inputs.ts";
 import type { WeightedAdapter } from "../../provenance.ts";
 import { summariseAdapter } from "../../report.ts";
@@ -59,18 +59,12 @@ export async function combine(options: CombineOptions): Promise<CombineReport> {
   const { out, overwrite = false, signal, onProgress } = options;
   const inputs = adapterFilesOf(adapters);
   const staged = stageOutput(out, { kind: "folder", overwrite, inputs });
-  try {
+  const [written, report] = await publishStage(staged, { inputs, signal }, async () => {
     const made = await makeModules(matched, method, options, staged.createScratch());
-    const written = await writePeft(staged, finish(made), { settings, signal, onProgress });
-    const report = describe(made);
-    for (const file of inputs) assertUnchanged(file);
-    await staged.publish(signal);
-    const files = written.files.map((name) => join(out, name));
-    return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
-  } catch (error) {
-    staged.discard();
-    throw error;
-  }
+    return [await writePeft(staged, finish(made), { settings, signal, onProgress }), describe(made)] as const;
+  });
+  const files = written.files.map((name) => join(out, name));
+  return { ...report, result: { bytes: written.bytes, seconds: (performance.now() - started) / 1000, files } };
 }
 
 async function openAdapters(

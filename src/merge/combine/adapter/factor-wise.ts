@@ -9,6 +9,7 @@
 import type { AdapterModule } from "../../../adapters/adapter.ts";
 import type { MatrixLoader } from "../../../adapters/load-matrix.ts";
 import { UnsupportedError } from "../../../core/errors.ts";
+import { memoryTensor } from "../../../formats/memory-tensor.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import { joinSum } from "../join.ts";
 import type { ChosenMethod } from "../options.ts";
@@ -77,9 +78,7 @@ async function joinSide({ parts }: MatchedModule, { name, settings }: ChosenMeth
   select({ start: 0, deltas: side.values });
   const joined = new Float32Array(side.values[0]?.length ?? 0);
   join(side.values, side.weights, settings, joined);
-  const bytes = new Uint8Array(joined.buffer);
-  const source = { kind: "memory", bytes } as const;
-  return { name: side.name, dtype: "f32", shape: side.shape, byteLength: bytes.byteLength, source };
+  return memoryTensor(side.name, side.shape, joined);
 }
 
 function downOf({ factors }: ModulePart, loader: MatrixLoader): Float32Array {

@@ -5,6 +5,7 @@
 import type { Adapter, Convention, LayerKind } from "../../../adapters/adapter.ts";
 import { fullName } from "../../../adapters/full-name.ts";
 import type { FactorResult } from "../../../adapters/low-rank/factor-job.ts";
+import { relativeError } from "../../../adapters/low-rank/relative-error.ts";
 import type { AdapterSummary } from "../../report.ts";
 import type { MethodName } from "../registry.ts";
 
@@ -56,11 +57,6 @@ export function describeModules(made: readonly MadeModule[], after: Adapter, fac
     const module = read.get(name);
     if (module === undefined) return [];
     const { kind, rank, alpha, scale } = module;
-    return [{ name, kind, adapters, rank, alpha, scale, error: factorWise ? undefined : errorOf(result) }];
+    return [{ name, kind, adapters, rank, alpha, scale, error: factorWise ? undefined : relativeError([result]) }];
   });
-}
-
-function errorOf(result: FactorResult | undefined): number {
-  if (result === undefined || result.size === 0) return 0;
-  return Math.sqrt((result.lost + result.rounded) / result.size);
 }

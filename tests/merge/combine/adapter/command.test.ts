@@ -53,7 +53,7 @@ test("merge takes a method, and verify finds what it made only under the same on
 test.each([
   [["--method", "slerp"], 2, /Allowed choices/],
   [["--density", "0"], 2, /above 0/],
-  [["--seed", "-1"], 2, /from 0 on/],
+  [["--seed", "-1"], 2, /at least 0/],
   [["--method", "svd", "--factor-wise"], 2, /one meaning only/],
   [["--device", "webgpu"], 1, /no double precision/],
 ])("%j exits with %d", (flags, expected, message) => {
