@@ -47,6 +47,8 @@ const INPUT_NAMES = [
   "word_embedding.weight",
   "token_embedding.weight",
   "backbone.embeddings.weight",
+  "rwkv.embeddings.weight",
+  "transformer.embeddings.weight",
   "transformer.w.weight",
 ];
 
@@ -90,6 +92,10 @@ const HEAD_NAMES = [...OUTPUT_NAMES, ...HEADS_WITH_OUTER_BIAS];
 
 /** Types that join two models, whose decoder has both ends under `decoder.`. */
 const JOINED_TYPES = ["encoder-decoder", "vision-encoder-decoder", "speech-encoder-decoder"];
+
+/** Architectures that have none, whatever their config says of a tie; `LMHeadModel` and `DoubleHeadsModel` have one. */
+const WITHOUT_HEAD =
+  /(?:For\w+Classification|ForQuestionAnswering|ForMultipleChoice|ForNextSentencePrediction|(?<!Heads?)Model)$/;
 
 /** Architectures that have a head over the vocabulary. */
 const WITH_HEAD = /(?:ForCausalLM|ForConditionalGeneration|LMHeadModel)$/;
@@ -164,6 +170,7 @@ export function tiedEmbedding(
 function isTied(model: Model, allTypes: ReadonlySet<string>, input: string, ends: EmbeddingEnds): boolean {
   const oneEndOnly = ends.input === undefined || !ends.outputIsStored;
   const { config, types } = languagePart(model.config, allTypes);
+  if (!ends.outputIsStored && architecturesOf(model).some((name) => WITHOUT_HEAD.test(name))) return false;
   // Without a config only the names of decoders speak for a head that is missing because it is tied.
   if (config === undefined) return oneEndOnly && /(?:^|\.)(?:embed_tokens|wte)\.weight$/.test(input);
   const said = tieSettings(config);
@@ -185,18 +192,23 @@ function tieSettings(config: JsonObject): boolean[] {
 }
 
 /** A language model by its architecture, and nothing in the files but its embedding has the embedding's shape. */
-function lacksHead({ config, store }: Model, input: string, { outputIsStored }: EmbeddingEnds): boolean {
-  const architectures = config?.get("architectures");
-  const hasHead = Array.isArray(architectures) && architectures.some((name) => WITH_HEAD.test(String(name)));
-  const embedding = store.tensors.get(input);
+function lacksHead(model: Model, input: string, { outputIsStored }: EmbeddingEnds): boolean {
+  const hasHead = architecturesOf(model).some((name) => WITH_HEAD.test(name));
+  const { tensors } = model.store;
+  const embedding = tensors.get(input);
   if (!hasHead || outputIsStored || embedding === undefined) return false;
-  const alike = [...store.tensors.values()].filter(({ shape }) => sameShape(shape, embedding.shape));
+  const alike = [...tensors.values()].filter(({ shape }) => sameShape(shape, embedding.shape));
   return alike.length === 1;
+}
+
+function architecturesOf({ config }: Model): readonly string[] {
+  const names = config?.get("architectures");
+  return Array.isArray(names) ? names.map(String) : [];
 }
 
 /** The head lies beside the inner `model`: `language_model.model.embed_tokens.weight` → `language_model.`. */
 function wrapperOf(input = ""): string {
-  return /^((?:.*?\.)??)(?:(?:model|transformer)\.(?:decoder\.)?\w+|shared)\.weight$/.exec(input)?.[1] ?? "";
+  return /^((?:.*?\.)??)(?:(?:model|transformer|led)\.(?:decoder\.)?\w+|shared)\.weight$/.exec(input)?.[1] ?? "";
 }
 
 function inputFor(output: string): string | undefined {

@@ -82,4 +82,4 @@ function saySame(embedding: AdapterModule, head: AdapterModule, target: string):
   return sameMatrix(transpose(input.up), output.down) && sameMatrix(transpose(input.down), output.up);
 }
 
-const HEAD = /(?:^|\.)(?:lm_head|embed_out|output)$/;
+const HEAD = /(?:^|\.)(?:lm_head|embed_out|output|proj_out)$/;

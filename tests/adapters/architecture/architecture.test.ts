@@ -65,6 +65,21 @@ describe("tied embeddings", () => {
       { model_type: "t5" },
       { input: "shared.weight", output: "lm_head.weight" },
     ],
+    [
+      "BLIP-2 around T5",
+      { "language_model.shared.weight": [6, 4] },
+      { model_type: "blip-2", text_config: { tie_word_embeddings: true } },
+      { input: "language_model.shared.weight", output: "language_model.lm_head.weight" },
+    ],
+    ...["Qwen3ForSequenceClassification", "BertForTokenClassification", "Qwen3Model", "BertForQuestionAnswering"].map(
+      (name) =>
+        [
+          `said of a ${name}, which has no head`,
+          EMBEDDING,
+          { tie_word_embeddings: true, architectures: [name] },
+          undefined,
+        ] satisfies Row,
+    ),
     ...["LlamaForCausalLM", "GPT2LMHeadModel", "NewVLForConditionalGeneration"].map(
       (name) => [`no head in a ${name}`, EMBEDDING, { model_type: "new", architectures: [name] }, TIE] satisfies Row,
     ),

@@ -83,7 +83,7 @@ export function readPeftConfig(values: JsonObject, file: string): PeftConfig {
     swappedExperts: swappedExperts(stringField(settings, "peft_version")),
     isFeedforward: readFeedforward(settings, compiler),
     tokenIndices: readTokenIndices(settings, type),
-    keepsTie: booleanField(settings, "ensure_weight_tying", false),
+    keepsTie: keepsTie(settings, compiler),
     fanInFanOut: booleanField(settings, "fan_in_fan_out", false),
     baseModel: stringField(settings, "base_model_name_or_path"),
   };
@@ -125,6 +125,18 @@ function readFeedforward(settings: Settings, compiler: PatternCompiler): (name: 
   if (typeof names === "string") return nameSet(names, "feedforward_modules", compiler);
   return (name) => names.some((end) => name.endsWith(end));
 }
+
+/** PEFT looks for two names, and leaves embeddings that are called otherwise (`wte`, `word_embeddings`) to part from their head. */
+function keepsTie(settings: Settings, compiler: PatternCompiler): boolean {
+  if (!booleanField(settings, "ensure_weight_tying", false)) return false;
+  const targets = namesField(settings, "target_modules") ?? [];
+  const listed = [...nameListField(settings, "modules_to_save"), ...(typeof targets === "string" ? [] : targets)];
+  if (listed.some((name) => TIED_NAMES.some((tied) => name === tied || name.endsWith(`.${tied}`)))) return true;
+  return typeof targets === "string" && TIED_NAMES.some(nameSet(targets, "target_modules", compiler));
+}
+
+/** `EMBEDDING_LAYER_NAMES` of PEFT 0.21.2. */
+const TIED_NAMES = ["embed_tokens", "lm_head"];
 
 /** What the version of PEFT says about the sides of expert factors; 0.19.1 is the first that has them as linear layers do. */
 function swappedExperts(version: string | undefined): ExpertLayout["swapped"] {

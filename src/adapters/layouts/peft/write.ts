@@ -72,9 +72,9 @@ export const peftWriter: LayoutWriter = (adapter, context) => {
   const split = splitTiedEnds(adapter, context);
   const modules = modulesOfOneModel({ ...adapter, modules: split.modules }, "a PEFT folder");
   const other = isLoha(modules)
-    ? writeLoha(modules, adapter.baseModel)
+    ? writeLoha(modules, adapter)
     : isLokr(modules)
-      ? writeLokr(modules, adapter.baseModel)
+      ? writeLokr(modules, adapter)
       : isTokensOnly(adapter)
         ? writeTokens(adapter.tokenRows, adapter.baseModel)
         : undefined;

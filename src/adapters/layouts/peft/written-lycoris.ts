@@ -7,12 +7,13 @@ import { UnsupportedError } from "../../../core/errors.ts";
 import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
-import type { AdapterModule, Delta } from "../../adapter.ts";
+import type { Adapter, AdapterModule, Delta } from "../../adapter.ts";
 import { alphaOfScale } from "../../alpha.ts";
 import { mostCommon } from "../../output/common-scale.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
 import { effectiveScale } from "../../scale.ts";
 import { lokrSizes } from "./lokr-sizes.ts";
+import { parameterTensors, type WrittenParameters } from "./written-parameters.ts";
 import { scalePattern } from "./written-settings.ts";
 
 export interface LohaModule extends AdapterModule {
@@ -38,25 +39,44 @@ export function isLokr(modules: readonly AdapterModule[]): modules is readonly L
   return modules.length > 0 && modules.every(({ delta }) => delta.kind === "lokr");
 }
 
-/** @throws {UnsupportedError} UNSUPPORTED_ADAPTER for a scale below 0 */
-export function writeLoha(modules: readonly LohaModule[], baseModel: string | undefined): WrittenLycoris {
+/** @throws {UnsupportedError} UNSUPPORTED_ADAPTER for a scale below 0, biases and token rows */
+export function writeLoha(modules: readonly LohaModule[], adapter: Adapter): WrittenLycoris {
   const withCores = modules.some(({ delta }) => delta.t1 !== undefined);
-  const settings = settingsOf("LOHA", modules, baseModel, new Map([["use_effective_conv2d", withCores]]));
+  const whole = wholeModules("LoHa", adapter);
+  const more: JsonObject = new Map([["use_effective_conv2d", withCores], ...whole.settings]);
   const tensors = modules.flatMap(({ name, delta: { w1a, w1b, w2a, w2b, t1, t2 } }) =>
     copies(name, "hada", { w1_a: w1a, w1_b: w1b, w2_a: w2a, w2_b: w2b, t1, t2 }),
   );
-  return { tensors, settings };
+  return { tensors: [...tensors, ...whole.tensors], settings: settingsOf("LOHA", modules, adapter.baseModel, more) };
 }
 
-/** @throws {UnsupportedError} UNSUPPORTED_ADAPTER for factors of sizes that PEFT would not choose, and a scale below 0 */
-export function writeLokr(modules: readonly LokrModule[], baseModel: string | undefined): WrittenLycoris {
+/**
+ * @throws {UnsupportedError} UNSUPPORTED_ADAPTER for factors of sizes that PEFT would not choose, a scale below 0, biases and
+ *   token rows
+ */
+export function writeLokr(modules: readonly LokrModule[], adapter: Adapter): WrittenLycoris {
   const { ranks, settings } = lokrSizes(modules);
+  const whole = wholeModules("LoKr", adapter);
+  const more: JsonObject = new Map([...settings, ...whole.settings]);
   const ranked = modules.map((module) => ({ ...module, rank: ranks.get(module) ?? module.rank }));
   const tensors = modules.flatMap(({ name, delta: { w1, w2, t2 } }) => {
     const [first, second] = [partsOf("w1", w1), partsOf("w2", w2)];
     return copies(name, "lokr", { ...first, ...second, t2 });
   });
-  return { tensors, settings: settingsOf("LOKR", ranked, baseModel, settings) };
+  return { tensors: [...tensors, ...whole.tensors], settings: settingsOf("LOKR", ranked, adapter.baseModel, more) };
+}
+
+/** `modules_to_save`: all that these types have beside their factors. */
+function wholeModules(type: string, adapter: Adapter): WrittenParameters {
+  const written = parameterTensors(adapter);
+  for (const key of ["bias", "trainable_token_indices"]) {
+    if (!written.settings.has(key)) continue;
+    throw new UnsupportedError("UNSUPPORTED_ADAPTER", `PEFT's ${type} has no such setting, which the adapter needs`, {
+      file: adapter.path,
+      subject: key,
+    });
+  }
+  return written;
 }
 
 function settingsOf(

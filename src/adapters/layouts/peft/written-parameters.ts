@@ -13,7 +13,11 @@ export interface WrittenParameters {
   readonly settings: JsonObject;
 }
 
-export function parameterTensors({ modules, overrides = [], tokenRows = [] }: PeftContent): WrittenParameters {
+export function parameterTensors({
+  modules,
+  overrides = [],
+  tokenRows = [],
+}: Pick<PeftContent, "modules" | "overrides" | "tokenRows">): WrittenParameters {
   const adapted = new Set(modules.map(({ name }) => name));
   const parts = overrides.map(({ name, value }) => {
     const dot = name.lastIndexOf(".");

@@ -82,6 +82,19 @@ describe("adapter_config.json", () => {
     expect(error.message).toContain('"use_future_lora": unknown setting');
   });
 
+  test.each([
+    [{ modules_to_save: ["embed_tokens"] }, true],
+    [{ modules_to_save: ["model.embed_tokens"] }, true],
+    [{ target_modules: ["q_proj", "lm_head"] }, true],
+    [{ target_modules: ".*(q_proj|embed_tokens)" }, true],
+    [{ modules_to_save: ["wte"] }, false],
+    [{ target_modules: ["q_proj", "word_embeddings"] }, false],
+    [{ target_modules: "model\\.(q_proj|embed_tokens)" }, false],
+  ])("ties both ends under %j as PEFT does: %j", (settings, keepsTie) => {
+    expect(readAdapter(loraSettings({ ...settings, ensure_weight_tying: true }), tensors)).toMatchObject({ keepsTie });
+    expect(readAdapter(loraSettings(settings), tensors)).toMatchObject({ keepsTie: false });
+  });
+
   test("refuses a key that stands twice", async () => {
     const text = '{"peft_type": "LORA", "r": 4, "lora_alpha": 8, "r": 8}';
     expect((await errorOf(() => readAdapter(text, tensors))).code).toBe("DUPLICATE_KEY");
