@@ -6,10 +6,14 @@ import type { TrainPlan } from "./plan.ts";
 
 export function settingsInWords({ settings, report, data, evalData }: TrainPlan): ReadonlyMap<string, string> {
   const { adapter, optimiser, run } = settings;
-  const named = Object.entries({ ...adapter, ...optimiser, ...run }).flatMap(([name, value]): [string, string][] => {
-    const text = inWords(value);
-    return text === undefined ? [] : [[name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`), text]];
-  });
+  // A number of steps wins over epochs, which then say nothing.
+  const length = run.steps === undefined ? {} : { epochs: undefined };
+  const named = Object.entries({ ...adapter, ...optimiser, ...run, ...length }).flatMap(
+    ([name, value]): [string, string][] => {
+      const text = inWords(value);
+      return text === undefined ? [] : [[settingName(name), text]];
+    },
+  );
   return new Map([
     ["base", report.base],
     ["data", data.summary.path],
@@ -17,6 +21,11 @@ export function settingsInWords({ settings, report, data, evalData }: TrainPlan)
     ["trained parameters", report.trainable.toLocaleString("en-US")],
     ...named,
   ]);
+}
+
+/** `maxLength` is `max length`. */
+export function settingName(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** `undefined` for what was not asked for. */

@@ -2,6 +2,7 @@
  * A training run → `report.html`: what it did, in numbers first, then in charts, then the scales it trained with.
  */
 
+import { rangeOf } from "../../core/range.ts";
 import { lastPart } from "../../core/text.ts";
 import type { ReportDocument, TableBlock } from "./document.ts";
 import { renderDocument } from "./render.ts";
@@ -32,7 +33,7 @@ function describeRun(run: RunRecord): ReportDocument {
   };
 }
 
-function factsOf({ steps }: RunRecord): { label: string; value: string }[] {
+function factsOf({ steps, modules }: RunRecord): { label: string; value: string }[] {
   const last = steps.at(-1);
   if (last === undefined) return [];
   const tail = steps.slice(-Math.max(1, Math.round(steps.length / 10)));
@@ -48,9 +49,15 @@ function factsOf({ steps }: RunRecord): { label: string; value: string }[] {
     ...(evaluations.length === 0
       ? []
       : [{ label: "best perplexity", value: short(Math.exp(Math.min(...evaluations))) }]),
+    ...(modules.length === 0 ? [] : [{ label: "effective scale", value: scalesInWords(modules) }]),
     { label: "scored tokens", value: tokens.toLocaleString("en-US") },
     ...(seconds === 0 ? [] : [{ label: "tokens/s", value: Math.round(tokens / seconds).toLocaleString("en-US") }]),
   ];
+}
+
+function scalesInWords(modules: readonly TrainedModule[]): string {
+  const [low, high] = rangeOf(modules.map(({ scale }) => scale)).map(short);
+  return low === high ? `${low}` : `${low} … ${high}`;
 }
 
 /** Mean over tokens, not over steps. */
@@ -69,12 +76,12 @@ function tableScales(modules: readonly TrainedModule[]): TableBlock {
   const rows = [...groups.values()].map((group) => {
     const { rank, alpha, convention, scale } = group[0] as TrainedModule;
     const kinds = [...new Set(group.map(({ name }) => lastPart(name)))];
-    return [String(group.length), kinds.join(", "), convention, String(rank), short(alpha), short(scale)];
+    return [short(scale), convention, String(rank), short(alpha), String(group.length), kinds.join(", ")];
   });
   return {
     kind: "table",
     caption: "The factor in front of up · down: alpha / rank (lora) or alpha / √rank (rslora).",
-    head: ["modules", "kinds", "convention", "rank", "alpha", "scale"],
+    head: ["scale", "convention", "rank", "alpha", "modules", "kinds"],
     rows,
   };
 }

@@ -6,6 +6,7 @@
 import { CONVENTION_NAMES } from "../../adapters/adapter.ts";
 import type { ReportDocument, TableBlock } from "../report/document.ts";
 import { renderDocument } from "../report/render.ts";
+import { settingName } from "../settings-words.ts";
 import {
   type CellResult,
   finalLoss,
@@ -139,7 +140,7 @@ export function writeSweepReport(facts: SweepFacts, settings: SweepSettings, cel
             kind: "table",
             caption: "What all runs have in common, and what they vary; data by their SHA-256.",
             head: ["setting", "value"],
-            rows: Object.entries(settings),
+            rows: Object.entries(settings).map(([name, value]) => [settingName(name), value]),
           },
         ],
       },
