@@ -12,16 +12,19 @@ export class StatusLine {
   readonly #io: Io;
   #drawnAt = 0;
   #isDrawn = false;
+  #isLast = false;
 
   constructor(io: Io) {
     this.#io = io;
   }
 
-  /** @param isLast drawn however soon it comes, because nothing follows that would tell the end */
+  /** @param isLast drawn however soon it comes, once, because nothing may follow that would tell the end */
   draw(line: () => string, isLast: boolean): void {
     const now = performance.now();
-    if (now - this.#drawnAt < REDRAW_MS && !isLast) return;
+    const tellsEnd = isLast && !this.#isLast;
+    if (now - this.#drawnAt < REDRAW_MS && !tellsEnd) return;
     this.#drawnAt = now;
+    this.#isLast = isLast;
     this.#isDrawn = true;
     // A line that wraps cannot be taken back.
     const columns = (this.#io.stderr as Partial<NodeJS.WriteStream>).columns || 80;
