@@ -2,22 +2,15 @@
  * One row of an edited tensor in double precision, by plain loops and without the engine: the second opinion of `verify`.
  */
 
+import type { LowRankStep, MagnitudeStep, ReplaceRowsStep } from "../adapters/edit.ts";
 import type { MatrixLoader } from "../adapters/load-matrix.ts";
 import type { MergeStep } from "./combine/combine-step.ts";
 
-/** Steps that a single row decides; the others need the whole tensor or a product that is only made by the engine. */
-const ROW_STEPS: ReadonlySet<MergeStep["kind"]> = new Set([
-  "low-rank",
-  "add",
-  "assign",
-  "scale",
-  "replace-rows",
-  "magnitude",
-]);
-
 /** Whether a row of the result depends on that row of the base and on the factors only. */
 export function isRowWise(steps: readonly MergeStep[]): boolean {
-  return steps.every((step) => ROW_STEPS.has(step.kind) && !(step.kind === "magnitude" && step.axis === "columns"));
+  return steps.every(
+    (step) => ROW_RULES[step.kind] !== "whole tensor" && !(step.kind === "magnitude" && step.axis === "columns"),
+  );
 }
 
 export interface ExactRow {
@@ -28,91 +21,125 @@ export interface ExactRow {
   readonly terms: number;
 }
 
-/** Row `row` after the steps; `steps` must satisfy `isRowWise`. */
-export function exactRow(base: Float32Array, row: number, steps: readonly MergeStep[], loader: MatrixLoader): ExactRow {
-  const values = Float64Array.from(base);
-  const sizes = values.map(Math.abs);
+/** Row `index` after the steps; `steps` must satisfy `isRowWise`. */
+export function exactRow(
+  base: Float32Array,
+  index: number,
+  steps: readonly MergeStep[],
+  loader: MatrixLoader,
+): ExactRow {
+  const row = new Row(index, Float64Array.from(base), loader);
   let terms = 0;
-  for (const step of steps) terms += applyToRow({ values, sizes }, row, step, loader);
-  return { values, sizes, terms };
+  for (const step of steps) terms += applyTo(row, step);
+  return { values: row.values, sizes: row.sizes, terms };
 }
 
-type Row = Pick<ExactRow, "values" | "sizes">;
+class Row {
+  readonly index: number;
+  readonly values: Float64Array;
+  readonly sizes: Float64Array;
+  readonly loader: MatrixLoader;
+
+  constructor(index: number, values: Float64Array, loader: MatrixLoader) {
+    this.index = index;
+    this.values = values;
+    this.sizes = values.map(Math.abs);
+    this.loader = loader;
+  }
+
+  add(column: number, amount: number): void {
+    this.values[column] = (this.values[column] ?? 0) + amount;
+    this.sizes[column] = (this.sizes[column] ?? 0) + Math.abs(amount);
+  }
+
+  multiply(column: number, factor: number): void {
+    this.values[column] = (this.values[column] ?? 0) * factor;
+    this.sizes[column] = (this.sizes[column] ?? 0) * Math.abs(factor);
+  }
+}
 
 /** Applies one step and returns how many products it summed for an element. */
-function applyToRow({ values, sizes }: Row, row: number, step: MergeStep, loader: MatrixLoader): number {
-  const columns = values.length;
-  const add = (column: number, amount: number) => {
-    values[column] = (values[column] ?? 0) + amount;
-    sizes[column] = (sizes[column] ?? 0) + Math.abs(amount);
-  };
-  switch (step.kind) {
-    case "low-rank": {
-      const own = row - step.rowStart;
-      if (own < 0 || own >= step.left.rows) return 0;
-      const left = loader.rows(step.left, own, 1);
-      const right = loader.matrix(step.right);
-      const [diagonal, rowFactors, columnFactors] = [step.diagonal, step.rowFactors, step.columnFactors].map(
-        (tensor) => (tensor === undefined ? undefined : loader.vector(tensor)),
-      );
-      const width = step.right.columns;
-      for (let k = 0; k < left.length; k++) {
-        const factor = step.scale * (left[k] ?? 0) * (diagonal?.[k] ?? 1) * (rowFactors?.[own] ?? 1);
-        for (let column = 0; column < width; column++) {
-          add(step.columnStart + column, factor * (right[k * width + column] ?? 0) * (columnFactors?.[column] ?? 1));
-        }
-      }
-      return left.length;
+type RowRule<Kind extends MergeStep["kind"]> = (row: Row, step: Extract<MergeStep, { kind: Kind }>) => number;
+
+/** Steps that a single row decides; the others need the whole tensor or a product that is only made by the engine. */
+const ROW_RULES: { readonly [Kind in MergeStep["kind"]]: RowRule<Kind> | "whole tensor" } = {
+  "low-rank": addProduct,
+  add: (row, { values, rowStart, scale }) => {
+    const own = row.index - rowStart;
+    if (own < 0 || own >= values.rows) return 0;
+    for (const [column, value] of row.loader.rows(values, own, 1).entries()) row.add(column, scale * value);
+    return 1;
+  },
+  assign: (row, { values }) => {
+    row.values.set(row.loader.rows(values, row.index, 1));
+    row.sizes.set(row.values.map(Math.abs));
+    return 1;
+  },
+  scale: (row, { axis, weight, vector }) => {
+    const factors = row.loader.vector(vector);
+    for (const column of row.values.keys()) {
+      row.multiply(column, 1 + weight * ((factors[axis === "rows" ? row.index : column] ?? 1) - 1));
     }
-    case "add": {
-      const own = row - step.rowStart;
-      if (own < 0 || own >= step.values.rows) return 0;
-      const added = loader.rows(step.values, own, 1);
-      for (let column = 0; column < columns; column++) add(column, step.scale * (added[column] ?? 0));
-      return 1;
+    return 1;
+  },
+  "replace-rows": replaceRows,
+  magnitude: rescale,
+  hadamard: "whole tensor",
+  kronecker: "whole tensor",
+  residual: "whole tensor",
+  combine: "whole tensor",
+};
+
+function applyTo<Kind extends MergeStep["kind"]>(row: Row, step: Extract<MergeStep, { kind: Kind }>): number {
+  const rule = ROW_RULES[step.kind as Kind];
+  if (rule === "whole tensor") throw new Error(`a ${step.kind} step has no row of its own`);
+  return rule(row, step);
+}
+
+function addProduct(row: Row, step: LowRankStep): number {
+  const own = row.index - step.rowStart;
+  if (own < 0 || own >= step.left.rows) return 0;
+  const { loader } = row;
+  const [left, right] = [loader.rows(step.left, own, 1), loader.matrix(step.right)];
+  const [diagonal, rowFactors, columnFactors] = [step.diagonal, step.rowFactors, step.columnFactors].map((tensor) =>
+    tensor === undefined ? undefined : loader.vector(tensor),
+  );
+  const width = step.right.columns;
+  for (const [k, value] of left.entries()) {
+    const factor = step.scale * value * (diagonal?.[k] ?? 1) * (rowFactors?.[own] ?? 1);
+    for (let column = 0; column < width; column++) {
+      row.add(step.columnStart + column, factor * (right[k * width + column] ?? 0) * (columnFactors?.[column] ?? 1));
     }
-    case "assign": {
-      values.set(loader.rows(step.values, row, 1));
-      sizes.set(values.map(Math.abs));
-      return 1;
-    }
-    case "scale": {
-      const vector = loader.vector(step.vector);
-      for (let column = 0; column < columns; column++) {
-        const factor = 1 + step.weight * ((vector[step.axis === "rows" ? row : column] ?? 1) - 1);
-        values[column] = (values[column] ?? 0) * factor;
-        sizes[column] = (sizes[column] ?? 0) * Math.abs(factor);
-      }
-      return 1;
-    }
-    case "replace-rows": {
-      const replaced = loader.vector(step.values);
-      const move = (column: number, value = 0) => add(column, step.weight * (value - (values[column] ?? 0)));
-      if (step.axis === "columns") {
-        const length = step.values.shape[1] ?? 0;
-        step.indices.forEach((column, index) => void move(column, replaced[index * length + row]));
-        return 1;
-      }
-      const index = step.indices.lastIndexOf(row);
-      if (index < 0) return 0;
-      for (let column = 0; column < columns; column++) move(column, replaced[index * columns + column]);
-      return 1;
-    }
-    case "magnitude": {
-      const before = values.slice();
-      let terms = 0;
-      for (const inner of step.inner) terms += applyToRow({ values, sizes }, row, inner, loader);
-      const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-      const factor = (loader.vector(step.magnitude)[row] ?? 0) / norm;
-      for (let column = 0; column < columns; column++) {
-        const old = before[column] ?? 0;
-        values[column] = old + step.weight * (factor * (values[column] ?? 0) - old);
-        sizes[column] = (sizes[column] ?? 0) * Math.max(1, Math.abs(factor));
-      }
-      // The rounding of the norm reaches every element like one more product.
-      return terms + 1;
-    }
-    default:
-      throw new Error(`a ${step.kind} step has no row of its own`);
   }
+  return left.length;
+}
+
+function replaceRows(row: Row, { axis, weight, indices, values }: ReplaceRowsStep): number {
+  const replaced = row.loader.vector(values);
+  const move = (column: number, value = 0) => row.add(column, weight * (value - (row.values[column] ?? 0)));
+  if (axis === "columns") {
+    const length = values.shape[1] ?? 0;
+    for (const [at, column] of indices.entries()) move(column, replaced[at * length + row.index]);
+    return 1;
+  }
+  const at = indices.lastIndexOf(row.index);
+  if (at < 0) return 0;
+  const columns = row.values.length;
+  for (let column = 0; column < columns; column++) move(column, replaced[at * columns + column]);
+  return 1;
+}
+
+function rescale(row: Row, step: MagnitudeStep): number {
+  const { values, sizes } = row;
+  const before = values.slice();
+  let terms = 0;
+  for (const inner of step.inner) terms += applyTo(row, inner);
+  const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
+  const factor = (row.loader.vector(step.magnitude)[row.index] ?? 0) / norm;
+  for (const [column, old] of before.entries()) {
+    values[column] = old + step.weight * (factor * (values[column] ?? 0) - old);
+    sizes[column] = (sizes[column] ?? 0) * Math.max(1, Math.abs(factor));
+  }
+  // The rounding of the norm reaches every element like one more product.
+  return terms + 1;
 }

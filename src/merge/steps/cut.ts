@@ -4,6 +4,7 @@
  */
 
 import type { LowRankStep } from "../../adapters/edit.ts";
+import type { MatrixLoader } from "../../adapters/load-matrix.ts";
 import { productSvd } from "../../adapters/low-rank/product-svd.ts";
 import { transpose } from "../../adapters/matrix.ts";
 import { NonFiniteError } from "../../core/errors.ts";
@@ -11,7 +12,7 @@ import { openEngine } from "../../engine/engine.ts";
 import { type Gemm, openGemm } from "../../engine/gemm.ts";
 import { placeOf } from "../../formats/tensor-store.ts";
 import type { CombineStep } from "../combine/combine-step.ts";
-import type { ReadyStep, StepContext } from "./tile.ts";
+import { addToTile, type ReadyStep, rowsInTile, type StepContext } from "./tile.ts";
 
 interface WeightedStep {
   readonly step: LowRankStep;
@@ -45,18 +46,39 @@ export async function prepareCut(combined: CombineStep, context: StepContext): P
 async function cutGroup(
   group: readonly WeightedStep[],
   wanted: number | undefined,
-  { loader, gemm, source, columns }: StepContext,
+  { loader, gemm, source }: StepContext,
   exact: Gemm,
 ): Promise<ReadyStep> {
   const [first] = group;
   if (first === undefined) return async () => {};
   const { rowStart, columnStart } = first.step;
-  const size = {
-    rows: first.step.left.rows,
-    inner: group.reduce((sum, { step }) => sum + step.left.columns, 0),
-    columns: first.step.right.columns,
-  };
+  const { left, right, size } = sideBySide(group, loader);
+  if (!left.every(Number.isFinite) || !right.every(Number.isFinite)) {
+    throw new NonFiniteError("the factors are not finite, no decomposition is defined for them", {
+      ...placeOf(source),
+      hint: "the adapter holds NaN or infinity, or its deltas are far too large",
+    });
+  }
   const rank = wanted ?? group.reduce((most, { step }) => Math.max(most, step.left.columns), 0);
+  const cut = await (await productSvd(exact, left, right, size)).cut(rank);
+  const [up, down] = [Float32Array.from(cut.left), Float32Array.from(cut.right)];
+  return async (tile) => {
+    const { from, count: m } = rowsInTile(tile, rowStart, size.rows);
+    if (m <= 0) return;
+    const own = up.subarray((from - rowStart) * rank, (from - rowStart + m) * rank);
+    const product = loader.pool.take(m * size.columns);
+    await gemm.multiply({ m, n: size.columns, k: rank, left: own, right: down, target: product });
+    addToTile(tile, from, columnStart, product, size.columns);
+  };
+}
+
+/** All factors as one product left [rows, inner] · rightᵀ of right [columns, inner], weights and scales in `left`. */
+function sideBySide(group: readonly WeightedStep[], loader: MatrixLoader) {
+  const size = {
+    rows: group[0]?.step.left.rows ?? 0,
+    inner: group.reduce((sum, { step }) => sum + step.left.columns, 0),
+    columns: group[0]?.step.right.columns ?? 0,
+  };
   const left = new Float64Array(size.rows * size.inner);
   const right = new Float64Array(size.columns * size.inner);
   let at = 0;
@@ -79,26 +101,5 @@ async function cutGroup(
     }
     at += k;
   }
-  if (!left.every(Number.isFinite) || !right.every(Number.isFinite)) {
-    throw new NonFiniteError("the factors are not finite, no decomposition is defined for them", {
-      ...placeOf(source),
-      hint: "the adapter holds NaN or infinity, or its deltas are far too large",
-    });
-  }
-  const cut = await (await productSvd(exact, left, right, size)).cut(rank);
-  const [up, down] = [Float32Array.from(cut.left), Float32Array.from(cut.right)];
-  return async (tile) => {
-    const from = Math.max(tile.rowStart, rowStart);
-    const m = Math.min(tile.rowStart + tile.rows, rowStart + size.rows) - from;
-    if (m <= 0) return;
-    const own = up.subarray((from - rowStart) * rank, (from - rowStart + m) * rank);
-    const product = loader.pool.take(m * size.columns);
-    await gemm.multiply({ m, n: size.columns, k: rank, left: own, right: down, target: product });
-    for (let row = 0; row < m; row++) {
-      const start = (from - tile.rowStart + row) * columns + columnStart;
-      for (let column = 0; column < size.columns; column++) {
-        tile.values[start + column] = (tile.values[start + column] ?? 0) + (product[row * size.columns + column] ?? 0);
-      }
-    }
-  };
+  return { left, right, size };
 }

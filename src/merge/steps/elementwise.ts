@@ -4,14 +4,13 @@
 
 import type { MatrixLoader } from "../../adapters/load-matrix.ts";
 import type { MatrixView } from "../../adapters/matrix.ts";
-import type { PrepareStep, Tile } from "./tile.ts";
+import { type PrepareStep, rowsInTile, type Tile } from "./tile.ts";
 
 /** W[rowStart…, :] += scale · values. */
 export const prepareAdd: PrepareStep<"add"> = async (step, { loader, columns }) => {
   const rowsOf = bandsOf(step.values, loader);
   return async (tile) => {
-    const from = Math.max(tile.rowStart, step.rowStart);
-    const rows = Math.min(tile.rowStart + tile.rows, step.rowStart + step.values.rows) - from;
+    const { from, count: rows } = rowsInTile(tile, step.rowStart, step.values.rows);
     if (rows <= 0) return;
     const target = tile.values.subarray((from - tile.rowStart) * columns);
     for (const [at, value] of rowsOf(from - step.rowStart, rows).entries()) {

@@ -5,7 +5,7 @@
  * rounded once to f32.
  */
 
-import type { PrepareStep } from "./tile.ts";
+import { addToTile, type PrepareStep, rowsInTile } from "./tile.ts";
 
 export const prepareLowRank: PrepareStep<"low-rank"> = async (step, { gemm, loader, columns }) => {
   const { left, right, rowStart, columnStart, scale } = step;
@@ -22,8 +22,7 @@ export const prepareLowRank: PrepareStep<"low-rank"> = async (step, { gemm, load
   const wholeRows = columnStart === 0 && right.columns === columns;
 
   return async (tile) => {
-    const from = Math.max(tile.rowStart, rowStart);
-    const m = Math.min(tile.rowStart + tile.rows, rowStart + left.rows) - from;
+    const { from, count: m } = rowsInTile(tile, rowStart, left.rows);
     if (m <= 0 || k === 0) return;
     const leftValues = loader.rows(left, from - rowStart, m);
     for (let index = 0; index < leftValues.length; index++) {
@@ -31,18 +30,13 @@ export const prepareLowRank: PrepareStep<"low-rank"> = async (step, { gemm, load
       const factor = diagonal === undefined ? 1 : (diagonal[index % k] ?? 0);
       leftValues[index] = scale * (leftValues[index] ?? 0) * factor * rowFactor;
     }
-    const target = tile.values.subarray((from - tile.rowStart) * columns, (from - tile.rowStart + m) * columns);
     if (wholeRows) {
+      const target = tile.values.subarray((from - tile.rowStart) * columns, (from - tile.rowStart + m) * columns);
       await gemm.accumulate({ m, n: columns, k, left: leftValues, right: rightValues, target });
       return;
     }
     const product = loader.pool.take(m * right.columns);
     await gemm.multiply({ m, n: right.columns, k, left: leftValues, right: rightValues, target: product });
-    for (let row = 0; row < m; row++) {
-      for (let column = 0; column < right.columns; column++) {
-        const at = row * columns + columnStart + column;
-        target[at] = (target[at] ?? 0) + (product[row * right.columns + column] ?? 0);
-      }
-    }
+    addToTile(tile, from, columnStart, product, right.columns);
   };
 };

@@ -7,6 +7,7 @@
  */
 
 import type { MagnitudeStep } from "../../adapters/edit.ts";
+import { norm } from "../../core/norm.ts";
 import { prepareAdd } from "./elementwise.ts";
 import { prepareLowRank } from "./low-rank.ts";
 import type { PrepareStep, ReadyStep, StepContext, Tile } from "./tile.ts";
@@ -48,12 +49,6 @@ async function columnFactors(
     }
   });
   return squares.map((square, column) => (magnitude[column] ?? 0) / Math.sqrt(square));
-}
-
-function norm(values: Float32Array): number {
-  let square = 0;
-  for (const value of values) square += value * value;
-  return Math.sqrt(square);
 }
 
 function blend(tile: Tile, before: Float32Array, { weight }: MagnitudeStep): void {

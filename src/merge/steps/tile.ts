@@ -38,3 +38,30 @@ export type PrepareStep<Kind extends MergeStep["kind"]> = (
   step: Extract<MergeStep, { kind: Kind }>,
   context: StepContext,
 ) => Promise<ReadyStep>;
+
+/** Which rows of a tile belong to a rectangle of the tensor, `rows` rows from `rowStart` on. */
+export function rowsInTile(
+  tile: Tile,
+  rowStart: number,
+  rows: number,
+): {
+  /** In the tensor. */
+  readonly from: number;
+  /** Not above 0: none. */
+  readonly count: number;
+} {
+  const from = Math.max(tile.rowStart, rowStart);
+  return { from, count: Math.min(tile.rowStart + tile.rows, rowStart + rows) - from };
+}
+
+/** W[from…, columnStart…] += added [rows, width]; the rows lie in the tile. */
+export function addToTile(tile: Tile, from: number, columnStart: number, added: Float32Array, width: number): void {
+  const { values, columns, rowStart } = tile;
+  const rows = added.length / width;
+  for (let row = 0; row < rows; row++) {
+    const start = (from - rowStart + row) * columns + columnStart;
+    for (let column = 0; column < width; column++) {
+      values[start + column] = (values[start + column] ?? 0) + (added[row * width + column] ?? 0);
+    }
+  }
+}

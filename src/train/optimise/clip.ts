@@ -3,16 +3,6 @@
  * tensors as one vector, and every gradient is multiplied by min(1, most / (total + 1e-6)). Sums in double precision.
  */
 
-/** ‖v‖ */
-export function norm(values: Float32Array): number {
-  let sum = 0;
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index] as number;
-    sum += value * value;
-  }
-  return Math.sqrt(sum);
-}
-
 /** The norm of all vectors joined, from the norm of each. */
 export function totalNorm(norms: Iterable<number>): number {
   let sum = 0;

@@ -4,6 +4,7 @@
 
 import { lastPart } from "../../core/text.ts";
 import type { Axis, CellChart, Chart, LineChart, Point, Series } from "./chart.ts";
+import { mean } from "./means.ts";
 import type { RunRecord, StepRecord } from "./run-record.ts";
 import { smoothPoints, thinPoints } from "./thin.ts";
 
@@ -17,85 +18,56 @@ export function chartRun(run: RunRecord): readonly Chart[] {
   const evaluations = steps.flatMap(({ step, evalLoss }): Point[] =>
     evalLoss === undefined ? [] : [[step, evalLoss]],
   );
-  const loss = pointsOf(steps, ({ loss }) => loss);
-  const smooth = smoothingWidth(steps.length);
-  const charts: Chart[] = [
-    lines(
-      "Loss",
-      "loss",
-      "linear",
-      [
-        ...(smooth > 1
-          ? ([
-              { name: "training", mark: "faint-line", points: thinPoints(loss) },
-              { name: "training", mark: "line", points: thinPoints(smoothPoints(loss, smooth)) },
-            ] satisfies Series[])
-          : ([{ name: "training", mark: "line", points: loss }] satisfies Series[])),
-        ...evaluated(evaluations),
-      ],
-      `Cross-entropy per scored token, in nats${smooth > 1 ? `; the strong line is the mean of ${smooth} steps` : ""}.`,
-    ),
-  ];
-  if (evaluations.length > 0) {
-    const perplexity = evaluations.map(([step, value]): Point => [step, Math.exp(value)]);
-    charts.push(
-      lines(
-        "Evaluation perplexity",
-        "perplexity",
-        "linear",
-        evaluated(perplexity),
-        "exp of the mean loss over all scored tokens of the evaluation data.",
-      ),
-    );
-  }
-  charts.push(
-    lines(
-      "Gradient norm",
-      "gradient norm",
-      "log",
-      [
-        {
-          name: "all modules",
-          mark: "line",
-          points: thinPoints(pointsOf(steps, ({ gradNorm }) => gradNorm)),
-        },
-      ],
-      "L2 norm over all trained tensors, before clipping.",
-    ),
-  );
+  const charts: Chart[] = [chartLoss(steps, evaluations)];
+  if (evaluations.length > 0) charts.push(chartPerplexity(evaluations));
+  const gradNorms = pointsOf(steps, ({ gradNorm }) => gradNorm);
+  const ofGradients = { name: "all modules", label: "gradient norm", scale: "log" } as const;
+  charts.push(curve("Gradient norm", ofGradients, gradNorms, "L2 norm over all trained tensors, before clipping."));
   if (steps.some(({ moduleGradNorms }) => moduleGradNorms.some((norm) => norm > 0))) {
     const norms = averageModules(run);
     charts.push(chartKinds(run, norms), chartModules(run, norms));
   }
+  const rates = pointsOf(steps, ({ learningRate }) => learningRate);
+  const speeds = pointsOf(steps, ({ tokensPerSecond }) => tokensPerSecond);
   charts.push(
-    lines(
-      "Learning rate",
-      "learning rate",
-      "linear",
-      [
-        {
-          name: "learning rate",
-          mark: "line",
-          points: thinPoints(pointsOf(steps, ({ learningRate }) => learningRate)),
-        },
-      ],
-      "What each step multiplied its update by.",
-    ),
-    lines(
-      "Speed",
-      "tokens/s",
-      "linear",
-      [
-        {
-          name: "tokens/s",
-          mark: "line",
-          points: thinPoints(pointsOf(steps, ({ tokensPerSecond }) => tokensPerSecond)),
-        },
-      ],
-      "Scored tokens of a step by the time it took.",
-    ),
+    curve("Learning rate", { label: "learning rate" }, rates, "What each step multiplied its update by."),
+    curve("Speed", { label: "tokens/s" }, speeds, "Scored tokens of a step by the time it took."),
   );
   return charts;
+}
+
+function chartLoss(steps: readonly StepRecord[], evaluations: readonly Point[]): LineChart {
+  const loss = pointsOf(steps, (step) => step.loss);
+  const smooth = smoothingWidth(steps.length);
+  const training: Series[] =
+    smooth > 1
+      ? [
+          { name: "training", mark: "faint-line", points: thinPoints(loss) },
+          { name: "training", mark: "line", points: thinPoints(smoothPoints(loss, smooth)) },
+        ]
+      : [{ name: "training", mark: "line", points: loss }];
+  const caption = `Cross-entropy per scored token, in nats${smooth > 1 ? `; the strong line is the mean of ${smooth} steps` : ""}.`;
+  return lines("Loss", "loss", "linear", [...training, ...evaluated(evaluations)], caption);
+}
+
+function chartPerplexity(evaluations: readonly Point[]): LineChart {
+  const points = evaluations.map(([step, loss]): Point => [step, Math.exp(loss)]);
+  const caption = "exp of the mean loss over all scored tokens of the evaluation data.";
+  return lines("Evaluation perplexity", "perplexity", "linear", evaluated(points), caption);
+}
+
+/** One number of each step; the line is called as its axis unless it has a name. */
+function curve(
+  title: string,
+  {
+    label,
+    name = label,
+    scale = "linear",
+  }: { readonly label: string; readonly name?: string; readonly scale?: Axis["scale"] },
+  points: readonly Point[],
+  caption: string,
+): LineChart {
+  return lines(title, label, scale, [{ name, mark: "line", points: thinPoints(points) }], caption);
 }
 
 function lines(
@@ -181,10 +153,6 @@ function pointsOf(steps: readonly StepRecord[], value: (step: StepRecord) => num
 /** About a fortieth of a run; single steps where it is short. */
 function smoothingWidth(count: number): number {
   return count < 80 ? 1 : Math.round(count / 40);
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function median(values: readonly number[]): number {

@@ -5,6 +5,7 @@
 import { rangeOf } from "../../core/range.ts";
 import { lastPart } from "../../core/text.ts";
 import type { ReportDocument, TableBlock } from "./document.ts";
+import { lastSteps, meanLoss } from "./means.ts";
 import { renderDocument } from "./render.ts";
 import { chartRun } from "./run-charts.ts";
 import type { RunRecord, TrainedModule } from "./run-record.ts";
@@ -36,7 +37,7 @@ function describeRun(run: RunRecord): ReportDocument {
 function factsOf({ steps, modules }: RunRecord): { label: string; value: string }[] {
   const last = steps.at(-1);
   if (last === undefined) return [];
-  const tail = steps.slice(-Math.max(1, Math.round(steps.length / 10)));
+  const tail = lastSteps(steps);
   const evaluations = steps.flatMap(({ evalLoss }) => (evalLoss === undefined ? [] : [evalLoss]));
   const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
   const seconds = steps.reduce(
@@ -45,7 +46,7 @@ function factsOf({ steps, modules }: RunRecord): { label: string; value: string 
   );
   return [
     { label: "steps", value: String(last.step) },
-    { label: `loss, last ${tail.length === 1 ? "step" : `${tail.length} steps`}`, value: short(weightedLoss(tail)) },
+    { label: `loss, last ${tail.length === 1 ? "step" : `${tail.length} steps`}`, value: short(meanLoss(tail)) },
     ...(evaluations.length === 0
       ? []
       : [{ label: "best perplexity", value: short(Math.exp(Math.min(...evaluations))) }]),
@@ -58,12 +59,6 @@ function factsOf({ steps, modules }: RunRecord): { label: string; value: string 
 function scalesInWords(modules: readonly TrainedModule[]): string {
   const [low, high] = rangeOf(modules.map(({ scale }) => scale)).map(short);
   return low === high ? `${low}` : `${low} … ${high}`;
-}
-
-/** Mean over tokens, not over steps. */
-function weightedLoss(steps: readonly { readonly loss: number; readonly tokens: number }[]): number {
-  const tokens = steps.reduce((sum, step) => sum + step.tokens, 0);
-  return steps.reduce((sum, { loss, tokens: count }) => sum + loss * count, 0) / tokens;
 }
 
 /** Modules of equal rank, alpha and convention share a row. */

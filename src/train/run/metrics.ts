@@ -3,7 +3,7 @@
  * appended as steps end; a run that goes on drops those after its checkpoint.
  */
 
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { FormatError, toFileError } from "../../core/errors.ts";
 import type { StepRecord } from "../report/run-record.ts";
@@ -91,18 +91,23 @@ function openAfter(path: string, from: number): number {
 }
 
 function linesOf(path: string): Record<string, unknown>[] {
-  let text: string;
+  return readText(path)
+    .split("\n")
+    .flatMap((line) => {
+      try {
+        const value: unknown = JSON.parse(line);
+        return typeof value === "object" && value !== null ? [value as Record<string, unknown>] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+/** Empty where no file is; one that cannot be read is not taken for an empty one, which would be written over. */
+function readText(path: string): string {
   try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return [];
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+  } catch (error) {
+    throw toFileError(error, path);
   }
-  return text.split("\n").flatMap((line) => {
-    try {
-      const value: unknown = JSON.parse(line);
-      return typeof value === "object" && value !== null ? [value as Record<string, unknown>] : [];
-    } catch {
-      return [];
-    }
-  });
 }

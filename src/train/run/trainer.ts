@@ -6,10 +6,11 @@
  */
 
 import { NonFiniteError } from "../../core/errors.ts";
+import { norm } from "../../core/norm.ts";
 import type { EngineTensor, EngineTensors } from "../../engine/tensor.ts";
 import type { TrainedSet, TrainedTensor } from "../adapter/trained-tensors.ts";
 import type { Batch } from "../data/batch.ts";
-import { clipFactor, norm, totalNorm } from "../optimise/clip.ts";
+import { clipFactor, totalNorm } from "../optimise/clip.ts";
 import { stepParameter } from "../optimise/optimizer.ts";
 import type { TrainSettings } from "../settings.ts";
 import { dropoutMasks } from "../step/dropout.ts";

@@ -2,6 +2,7 @@
  * What a finished cell showed, and the numbers that a sweep compares: means over its steps and over seeds.
  */
 
+import { lastSteps, mean, meanLoss } from "../report/means.ts";
 import type { StepRecord, TrainedModule } from "../report/run-record.ts";
 import type { Cell } from "./cell.ts";
 
@@ -16,9 +17,6 @@ export interface CellResult extends Cell {
   readonly startsPlain: boolean;
 }
 
-/** Share of a run that stands for its end: single steps are noise. */
-const TAIL = 0.1;
-
 /** Of the last step; a run that diverged has none. */
 export function finalLoss({ steps, diverged }: CellResult): number {
   return diverged === null ? (steps.at(-1)?.loss ?? Number.NaN) : Number.POSITIVE_INFINITY;
@@ -27,9 +25,7 @@ export function finalLoss({ steps, diverged }: CellResult): number {
 /** Mean over the tokens of the last tenth of the steps. */
 export function tailLoss({ steps, diverged }: CellResult): number {
   if (diverged !== null) return Number.POSITIVE_INFINITY;
-  const tail = steps.slice(-Math.max(1, Math.round(steps.length * TAIL)));
-  const tokens = tail.reduce((sum, step) => sum + step.tokens, 0);
-  return tail.reduce((sum, step) => sum + step.loss * step.tokens, 0) / tokens;
+  return meanLoss(lastSteps(steps));
 }
 
 export function lastEvalLoss({ steps }: CellResult): number | undefined {
@@ -83,8 +79,4 @@ export interface Spread {
 export function spreadOf(group: SeedGroup, value: (cell: CellResult) => number): Spread {
   const values = group.cells.map(value);
   return { mean: mean(values), low: Math.min(...values), high: Math.max(...values) };
-}
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

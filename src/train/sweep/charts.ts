@@ -5,11 +5,11 @@
 import { CONVENTION_NAMES, type Convention } from "../../adapters/adapter.ts";
 import { lastPart } from "../../core/text.ts";
 import type { Chart, LineChart, Point, Series } from "../report/chart.ts";
+import { mean } from "../report/means.ts";
 import {
   type CellResult,
   firstGradNorm,
   groupSeeds,
-  mean,
   meanModuleNorms,
   type SeedGroup,
   spreadOf,

@@ -5,11 +5,11 @@
 
 import { CONVENTION_NAMES, CONVENTIONS, type Convention } from "../../adapters/adapter.ts";
 import type { Finding, Verdict } from "../report/document.ts";
+import { mean } from "../report/means.ts";
 import {
   type CellResult,
   firstGradNorm,
   groupSeeds,
-  mean,
   meanGradNorm,
   type SeedGroup,
   type Spread,

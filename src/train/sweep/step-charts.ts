@@ -4,9 +4,10 @@
 
 import { CONVENTION_NAMES } from "../../adapters/adapter.ts";
 import type { Axis, LineChart, Point, Series } from "../report/chart.ts";
+import { mean } from "../report/means.ts";
 import type { StepRecord } from "../report/run-record.ts";
 import { smoothPoints } from "../report/thin.ts";
-import { mean, type SeedGroup } from "./cell-result.ts";
+import type { SeedGroup } from "./cell-result.ts";
 import { panelsOf } from "./chart-parts.ts";
 
 const STEP: Axis = { label: "step", scale: "linear" };

@@ -2,8 +2,9 @@
 
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { norm } from "../../../src/core/norm.ts";
 import { openSafetensors } from "../../../src/formats/safetensors/reader.ts";
-import { clipFactor, norm, totalNorm } from "../../../src/train/optimise/clip.ts";
+import { clipFactor, totalNorm } from "../../../src/train/optimise/clip.ts";
 import { type OptimizerName, stepParameter } from "../../../src/train/optimise/optimizer.ts";
 import { numbersOf } from "../../support/read-tensor.ts";
 
