@@ -41,10 +41,13 @@ export function tracedFrom(wire: WireReader, node: OnnxNode): TracedFrom | undef
   return { module, parameters, isBatchNorm: FX_BATCH_NORM.test(call) };
 }
 
+/** What ONNX Runtime's optimiser puts behind the name of a node that another one went into: `/fc/MatMul/MatMulAddFusion`. */
+const FUSION_SUFFIX = /(?:\/\w+Fusion)+\/?$/;
+
 function fromName(name: string): TracedFrom | undefined {
   if (!name.startsWith("/")) return undefined;
   const parts: string[] = [];
-  for (const part of name.slice(1).split("/").slice(0, -1)) {
+  for (const part of name.replace(FUSION_SUFFIX, "").slice(1).split("/").slice(0, -1)) {
     // The children of a Sequential repeat its name: /body/body.0/Conv.
     if (/^\.\d+$/.test(part.slice(parts.at(-1)?.length)) && part.startsWith(`${parts.at(-1)}.`)) parts.pop();
     parts.push(part);

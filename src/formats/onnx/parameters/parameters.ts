@@ -3,7 +3,7 @@
  *
  * A constant that several layers share is one parameter for each of them (tied weights, and equal values that exporters
  * store once). The path comes from the value's own name or, where an exporter made that up or shared it, from the module
- * that the node was traced from. Two constants for one path are never guessed between: neither gets it.
+ * that the node was traced from, or else from the bias that is added to its result. Two constants for one path are never guessed between: neither gets it.
  */
 
 import { parentPath } from "../../../core/text.ts";
@@ -11,6 +11,7 @@ import { withWire } from "../lazy.ts";
 import type { OnnxConstant, OnnxModel } from "../model.ts";
 import { findWeightUses, type WeightAxes, type WeightUse } from "../weight-uses.ts";
 import type { WireReader } from "../wire-reader.ts";
+import { modulesByBias } from "./added-biases.ts";
 import { isBuilderName, parameterPathOf, trainedPath } from "./key-path.ts";
 import { type TracedFrom, tracedFrom } from "./node-path.ts";
 import { isConvolution, isQuantizedInput, roleOf } from "./role.ts";
@@ -71,13 +72,14 @@ function nameUses(model: OnnxModel): Map<OnnxConstant, NamedUse[]> {
   const uses = findWeightUses(model);
   const constants = [...model.constants.values()];
   const fromBuilder = constants.some(({ name }) => isBuilderName(name));
+  const moduleByBias = modulesByBias(uses, fromBuilder);
   return withWire(
     model,
     (wire) =>
       new Map(
         constants.map((constant) => {
           const own = uses.get(constant.key) ?? [];
-          return [constant, own.map((use) => nameUse(wire, use, fromBuilder))];
+          return [constant, own.map((use) => nameUse(wire, use, fromBuilder, moduleByBias(use)))];
         }),
       ),
   );
@@ -96,7 +98,7 @@ function nameJoinedProjections(named: Map<OnnxConstant, NamedUse[]>): Map<OnnxCo
   return new Map([...named].map(([constant, uses]) => [constant, uses.map(rename)]));
 }
 
-function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean): NamedUse {
+function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean, byBias: string | undefined): NamedUse {
   const { constant, node, input } = use;
   // Identity nodes give each of several equal parameters its own name.
   const names = [node.inputs[input] ?? "", constant.name];
@@ -111,7 +113,8 @@ function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean): NamedU
   const isOwn = own !== undefined && (place === undefined || traced === undefined || isWithin(own, module));
   const keepsName = stored !== undefined && !isBuilderName(stored);
   const isFolded = isBatchNorm || (isConvolution(node.opType) && !keepsName);
-  return { use, name: isOwn ? own : traced, isOwn, keepsName, isFolded };
+  const told = traced ?? (byBias === undefined || isBatchNorm ? undefined : `${byBias}.weight`);
+  return { use, name: isOwn ? own : told, isOwn, keepsName, isFolded };
 }
 
 /** The module's path and what the node takes the constant for. */

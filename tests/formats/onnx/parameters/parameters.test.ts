@@ -63,6 +63,16 @@ describe("findParameters", () => {
       "body.0.weight out-in",
     ],
     [
+      "a product that ONNX Runtime's optimiser joined with its sum",
+      ["onnx::MatMul_9", [2, 3], node("/fc1/MatMul/MatMulAddFusion", "Gemm", ["x", "onnx::MatMul_9"], "y")],
+      "fc1.weight in-out",
+    ],
+    [
+      "a product that its scale went into",
+      ["w_1", [2, 3], node("/fc1/MatMul/MatMulScaleFusion/", "FusedMatMul", ["x", "w_1"], "y")],
+      "fc1.weight in-out",
+    ],
+    [
       "a parameter that keeps its name",
       ["fc.weight", [3, 2], node("Gemm_12", "Gemm", ["x", "fc.weight"], "y", intAttribute("transB", 1))],
       "fc.weight out-in",
@@ -132,6 +142,47 @@ describe("findParameters", () => {
     ],
   ])("names %s", (_, [constant, shape, user], expected) => {
     expect(namesOf([weight(constant, shape)], [user])).toEqual([`${constant} → ${expected}`]);
+  });
+
+  test("takes the module of a bias for the weight whose product it is added to", () => {
+    const tensors = [
+      weight("val_1", [2, 3]),
+      weight("a.fc.bias", [3]),
+      weight("val_2", [3, 2]),
+      weight("b.fc.bias", [2]),
+    ];
+    const nodes = [
+      node("node_linear", "MatMul", ["x", "val_1"], "u"),
+      node("node_add", "Add", ["a.fc.bias", "u"], "v"),
+      node("Gemm_3", "Gemm", ["v", "val_2", "b.fc.bias"], "y"),
+    ];
+    expect(namesOf(tensors, nodes)).toEqual([
+      "val_1 → a.fc.weight in-out",
+      "a.fc.bias → a.fc.bias unknown",
+      "val_2 → b.fc.weight in-out",
+      "b.fc.bias → b.fc.bias unknown",
+    ]);
+  });
+
+  test("takes no module of a bias of another length, of two biases, or of no product", () => {
+    const tensors = [
+      weight("val_1", [2, 3]),
+      weight("a.fc.bias", [1]),
+      weight("val_2", [3, 2]),
+      weight("b.fc.bias", [2]),
+    ];
+    const nodes = [
+      node("n0", "MatMul", ["x", "val_1"], "u"),
+      node("n1", "Add", ["u", "a.fc.bias"], "v"),
+      node("n2", "Gemm", ["v", "val_2", "b.fc.bias"], "w"),
+      node("n3", "Add", ["w", "b.fc.bias"], "y"),
+      node("n4", "Mul", ["y", "b.fc.bias"], "z"),
+    ];
+    expect(namesOf(tensors, nodes).slice(0, 3)).toEqual([
+      "val_1 → ? in-out",
+      "a.fc.bias → a.fc.bias unknown",
+      "val_2 → ? in-out",
+    ]);
   });
 
   test("takes the builder's names for those of transformers where its hand shows", () => {
