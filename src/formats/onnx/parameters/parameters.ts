@@ -12,9 +12,10 @@ import type { OnnxConstant, OnnxModel } from "../model.ts";
 import { findWeightUses, type WeightAxes, type WeightUse } from "../weight-uses.ts";
 import type { WireReader } from "../wire-reader.ts";
 import { modulesByBias } from "./added-biases.ts";
+import { holdsBatchNorm } from "./folded-norm.ts";
 import { isBuilderName, parameterPathOf, trainedPath } from "./key-path.ts";
 import { type TracedFrom, tracedFrom } from "./node-path.ts";
-import { isConvolution, isQuantizedInput, roleOf } from "./role.ts";
+import { isQuantizedInput, roleOf } from "./role.ts";
 
 export interface OnnxParameter {
   /** Path of the parameter in the trained model, or the key of the constant where nothing tells it. */
@@ -105,15 +106,14 @@ function nameUse(wire: WireReader, use: WeightUse, fromBuilder: boolean, byBias:
   const stored = names.find((name) => parameterPathOf(name, fromBuilder) !== undefined);
   const own = stored === undefined ? undefined : parameterPathOf(stored, fromBuilder);
   const origin = tracedFrom(wire, node);
-  const isBatchNorm = origin?.isBatchNorm === true && node.opType !== "BatchNormalization";
+  const keepsName = stored !== undefined && !isBuilderName(stored);
+  const isFolded = holdsBatchNorm(node, origin, keepsName);
   // A product of a layer and the batch norm behind it says that it comes from the norm.
-  const place = isBatchNorm ? undefined : origin;
+  const place = isFolded && origin?.isBatchNorm ? undefined : origin;
   const traced = place === undefined ? undefined : tracedName(place, use, fromBuilder);
   const module = place === undefined ? "" : trainedPath(`${place.module}.`, fromBuilder).slice(0, -1);
   const isOwn = own !== undefined && (place === undefined || traced === undefined || isWithin(own, module));
-  const keepsName = stored !== undefined && !isBuilderName(stored);
-  const isFolded = isBatchNorm || (isConvolution(node.opType) && !keepsName);
-  const told = traced ?? (byBias === undefined || isBatchNorm ? undefined : `${byBias}.weight`);
+  const told = traced ?? (byBias === undefined ? undefined : `${byBias}.weight`);
   return { use, name: isOwn ? own : told, isOwn, keepsName, isFolded };
 }
 

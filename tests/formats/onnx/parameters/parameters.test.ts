@@ -281,11 +281,21 @@ describe("findParameters", () => {
       ),
       "isFolded",
     ],
+    ["a product with the result of a batch norm", node("node_Gemm_18", "Gemm", ["x", "w"], "getitem_3"), "isFolded"],
     ["codes of MatMulNBits", node("/q_proj/MatMul_Q4", "MatMulNBits", ["x", "w"], "y"), "isQuantized"],
     ["codes of MatMulInteger", node("/q_proj/MatMul_quant", "MatMulInteger", ["x", "w"], "y"), "isQuantized"],
   ])("flags %s", (_, user, flag) => {
     const { byName } = findParameters(openBytes(modelBytes({ tensors: [weight("w", [1, 1, 1, 1])], nodes: [user] })));
     expect([...byName.values()].map((parameter) => parameter[flag])).toEqual([true]);
+  });
+
+  test("flags a convolution whose bias a batch norm made, and no other", () => {
+    const flagOf = (bias: string) => {
+      const nodes = [node("node_Conv_9", "Conv", ["x", "c.weight", bias], "y")];
+      const tensors = [weight("c.weight", [2, 2, 1, 1]), weight(bias, [2])];
+      return findParameters(openBytes(modelBytes({ tensors, nodes }))).byName.get("c.weight")?.isFolded;
+    };
+    expect([flagOf("c.weight_bias"), flagOf("c.bias")]).toEqual([true, false]);
   });
 
   test("flags codes that DequantizeLinear reads, under the name of the layer", () => {
