@@ -93,6 +93,13 @@ describe("wrong usage", () => {
   });
 });
 
+test("an older Node is told so instead of failing inside a module", () => {
+  const older = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "18.20.8" } })';
+  const preload = `data:text/javascript,${encodeURIComponent(older)}`;
+  const { code, stdout, stderr } = runCommand([process.execPath, "--import", preload, CLI, "--help"]);
+  expect([code, stdout, stderr]).toEqual([1, "", "error: lora-tool needs Node 20.19 or newer, this is 18.20.8\n"]);
+});
+
 describe("files that cannot be processed", () => {
   test("exit with 1, one line for the cause and one for what to do", () => {
     const { code, stdout, stderr } = runCli(["inspect", "./nowhere"]);
