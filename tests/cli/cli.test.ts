@@ -126,6 +126,12 @@ describe("files that cannot be processed", () => {
     expect(misfit.code).toBe(1);
   });
 
+  test("an inspection of a model groups its weights by layers", () => {
+    const { stdout } = runCli(["inspect", BASE]);
+    expect(stdout).toMatch(/^tensors +dtype +shape +bytes +name$/m);
+    expect(stdout).toMatch(/^5 +f32 +\[64, 172\] +220 kB +model\.layers\.\*\.mlp\.down_proj\.weight$/m);
+  });
+
   test("an inspection takes the flags about writing that every command takes", () => {
     const { code, stdout } = runCli(["inspect", ADAPTER, "--overwrite", "--dry-run"]);
     expect([code, stdout]).toEqual([0, runCli(["inspect", ADAPTER]).stdout]);

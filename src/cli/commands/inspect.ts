@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import { formatShape } from "../../core/shape.ts";
 import { escapeText } from "../../core/text.ts";
 import type { InspectedAdapter, InspectedModel, InspectReport } from "../../inspect/inspect.ts";
+import { PROVENANCE_KEY } from "../../merge/provenance.ts";
 import type { Fact } from "../facts.ts";
 import { formatFacts } from "../facts.ts";
 import { formatBytes, formatCount, formatNumber, formatTable } from "../format.ts";
@@ -14,6 +15,7 @@ import { groupModules } from "../module-groups.ts";
 import { addReadingOptions, type CommonFlags } from "../options.ts";
 import { printReport, printWarnings } from "../output.ts";
 import { graphFacts, parameterTable } from "./inspect-graph.ts";
+import { describeProvenance } from "./inspect-provenance.ts";
 
 const EXAMPLES = `
 Examples:
@@ -53,9 +55,10 @@ function describe(io: Io, report: InspectReport, withTensors: boolean): string {
     ],
   );
   const text = formatFacts(io, [...facts, ...dtypes]);
-  const parameters = report.kind === "model" && report.graph !== undefined ? `\n${parameterTable(report.graph)}` : "";
-  const modules = report.kind === "adapter" ? `\n${moduleTable(report)}` : parameters;
-  return text + modules + (withTensors ? `\n${tensorTable(report)}` : "");
+  const table = withTensors ? tensorTable(report) : "";
+  return [text, report.kind === "adapter" ? moduleTable(report) : weightTable(report), table]
+    .filter(Boolean)
+    .join("\n");
 }
 
 function adapterFacts(report: InspectedAdapter): Fact[] {
@@ -82,6 +85,9 @@ function modelFacts(report: InspectedModel): Fact[] {
   if (report.graph !== undefined) facts.push(...graphFacts(report.graph));
   for (const { name, bytes } of report.files) facts.push(["file", `${escapeText(name)}, ${formatBytes(bytes)}`]);
   for (const [key, text] of Object.entries(report.metadata)) {
+    const merges = key === PROVENANCE_KEY ? describeProvenance(text) : [];
+    facts.push(...merges.map((merge): Fact => ["merged", merge]));
+    if (merges.length > 0) continue;
     const shown = text.includes("\n") ? `${formatBytes(Buffer.byteLength(text))} of text` : escapeText(text);
     facts.push(["metadata", `${escapeText(key)}: ${shown}`]);
   }
@@ -99,6 +105,18 @@ function moduleTable({ modules }: InspectedAdapter): string {
   ]);
   const head = ["modules", "kind", "method", "rank", "alpha", "scale", "name"];
   return formatTable([head, ...groups.map(({ count, cells, name }) => [String(count), ...cells, name])]);
+}
+
+function weightTable({ graph, tensors }: InspectedModel): string {
+  if (graph !== undefined) return parameterTable(graph);
+  const groups = groupModules(tensors, ({ dtype, shape }) => [dtype, formatShape(shape)]);
+  const rows = groups.map(({ count, cells, rows, name }) => [
+    String(count),
+    ...cells,
+    formatBytes(rows.reduce((sum, { bytes }) => sum + bytes, 0)),
+    name,
+  ]);
+  return formatTable([["tensors", "dtype", "shape", "bytes", "name"], ...rows]);
 }
 
 function tensorTable({ tensors }: InspectReport): string {
