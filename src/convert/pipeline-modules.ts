@@ -33,10 +33,19 @@ export function withPipelineNames(adapter: Adapter, base: Model | undefined): Ad
       ...(base === undefined && { hint: "pass --base with the model that the adapter is for" }),
     });
   }
-  const isFlux = placed.some(({ place }) => typeof place === "object" && /^single_/.test(place.path));
-  const modules = placed.flatMap(({ module, place }) =>
-    typeof place === "string" ? [] : renamed(module, componentFor(place, isFlux), place.path),
-  );
+  const paths = placed.flatMap(({ place }) => (typeof place === "string" ? [] : [place.path]));
+  const isFlux = paths.some((path) => path.startsWith("single_"));
+  // Qwen-Image has blocks as diffusers has them beside an `img_in` of its own.
+  const isTranslated =
+    paths.some((path) => /^(?:single_)?transformer_blocks\.\d/.test(path)) &&
+    !paths.some((path) => /^(?:double|single|joint)_blocks\.\d/.test(path));
+  const modules = placed.flatMap(({ module, place }) => {
+    if (typeof place === "string") return [];
+    const component = componentFor(place, isFlux);
+    return isTranslated && component === "transformer"
+      ? [{ ...module, name: `${component}.${place.path}` }]
+      : renamed(module, component, place.path);
+  });
   const { flatNames, ...rest } = adapter;
   return { ...rest, modules };
 }
@@ -78,7 +87,7 @@ function componentFor({ component, path }: Place, isFlux: boolean): string {
   if (component === "unet" || component === "diffusion_model") {
     if (/^(?:single_)?transformer_blocks\.|^x_embedder|^context_embedder|^time_text_embed/.test(own))
       return "transformer";
-    return /^(?:down|up)_blocks\.|^mid_block\.|^conv_|^time_embedding|^add_embedding/.test(own) ? "unet" : component;
+    return /^(?:down|up)_blocks\.|^mid_block\.|^conv_|^(?:time|add)_embedding\.linear_/.test(own) ? "unet" : component;
   }
   return component === "text_encoder_3" && isFlux ? "text_encoder_2" : component;
 }

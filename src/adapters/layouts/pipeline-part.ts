@@ -6,7 +6,7 @@
 import { UnsupportedError } from "../../core/errors.ts";
 import { quote, summarise } from "../../core/text.ts";
 import type { Adapter, AdapterModule } from "../adapter.ts";
-import { dottedPart } from "../architecture/pipeline/parts.ts";
+import { dottedPart, partOfPaths } from "../architecture/pipeline/parts.ts";
 
 export interface PlacedModule {
   readonly module: AdapterModule;
@@ -19,8 +19,7 @@ export interface PlacedModule {
 /** @param adapter whose flat names are resolved */
 export function placeModules({ layout, modules }: Adapter): PlacedModule[] {
   const ofPipeline = layout === "kohya" || layout === "diffusers";
-  // One model is one part: what one of its modules shows holds for all.
-  const [own] = OWN_PATHS.find(([, pattern]) => modules.some(({ name }) => pattern.test(name))) ?? [];
+  const own = partOfPaths(modules.map(({ name }) => name));
   return modules.map((module) => {
     const dotted = ofPipeline ? dottedPart(module.name) : undefined;
     if (dotted !== undefined) return { module, component: dotted.part.component, path: dotted.rest };
@@ -55,9 +54,3 @@ export function languageModules(adapter: Adapter, target: string): readonly Adap
   const problem = `${target} is for language models, not for the ${first.component} of an image pipeline`;
   throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, { file: adapter.path, subject: first.module.name });
 }
-
-const OWN_PATHS: readonly (readonly [component: string, pattern: RegExp])[] = [
-  ["unet", /^(?:(?:down|up)_blocks\.\d|mid_block\.(?:attentions|resnets)\.)/],
-  ["transformer", /^(?:single_)?transformer_blocks\.\d/],
-  ["text_encoder", /^text_model\./],
-];

@@ -18,10 +18,15 @@ export class PipelineNames implements NameFinder {
   /** Layers that the base fuses or splits, by path, flat or not. */
   readonly #fused = new Map<string, FusedTensors>();
   readonly #others: NameFinder;
+  readonly #own: string | undefined;
 
-  /** @param others for names that belong to no part of a pipeline */
-  constructor(tensors: ReadonlyMap<string, TensorData>, others: NameFinder) {
+  /**
+   * @param others for names that belong to no part of a pipeline
+   * @param own the part that names without one belong to
+   */
+  constructor(tensors: ReadonlyMap<string, TensorData>, others: NameFinder, own?: string) {
     this.#others = others;
+    this.#own = own;
     const weights = new Map<string, TensorData>();
     for (const tensor of tensors.values()) {
       const { path, parameter } = splitName(tensor.name);
@@ -37,16 +42,20 @@ export class PipelineNames implements NameFinder {
   }
 
   find(path: string): NameMatch {
-    const keys = candidates(path);
+    const keys = candidates(this.#withPart(path));
     const found = new Set(keys.flatMap((key) => [...(this.#byName.get(key) ?? [])]));
     return keys.length > 0 && found.size > 0 ? matchOf([...found]) : this.#others.find(path);
   }
 
   /** @param path of a module, without parameter */
   findFused(path: string): FusedTensors | undefined {
-    return candidates(path)
+    return candidates(this.#withPart(path))
       .map((key) => this.#fused.get(key))
       .find((fused) => fused !== undefined);
+  }
+
+  #withPart(path: string): string {
+    return this.#own === undefined || dottedPart(path) !== undefined ? path : `${this.#own}.${path}`;
   }
 
   #add(path: string, parameter: string, tensor: TensorData): void {

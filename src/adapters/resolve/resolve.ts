@@ -10,6 +10,7 @@ import type { Model } from "../../formats/model.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { Adapter, ExpertOrder } from "../adapter.ts";
 import { type Architecture, describeArchitecture } from "../architecture/architecture.ts";
+import { partOfPaths } from "../architecture/pipeline/parts.ts";
 import { type ResolvedAdapter, replacesWhole, type TensorEdit } from "../edit.ts";
 import { sameNumbers } from "../same-numbers.ts";
 import type { ResolveContext } from "./context.ts";
@@ -73,14 +74,16 @@ export async function resolveAdapter(
   };
 }
 
-/** Names of image pipelines have rules of their own. */
+/** Names of image pipelines have rules of their own, also where PEFT trained one part of them. */
 function namesOf(
-  { layout, flatNames }: Adapter,
+  { layout, flatNames, modules }: Adapter,
   tensors: ReadonlyMap<string, TensorData>,
   { renames }: Architecture,
 ): NameFinder {
   const names = new NameIndex(tensors, renames);
-  return flatNames || layout === "diffusers" ? new PipelineNames(tensors, names) : names;
+  if (flatNames || layout === "diffusers") return new PipelineNames(tensors, names);
+  const own = layout === "peft" ? partOfPaths(modules.map(({ name }) => name)) : undefined;
+  return own === undefined ? names : new PipelineNames(tensors, names, own);
 }
 
 /** The tensors of the base, also under the names that it does not store. */

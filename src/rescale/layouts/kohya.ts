@@ -3,7 +3,7 @@
  * where there is none.
  */
 
-import { alphaTensor } from "../../adapters/layouts/kohya/alpha.ts";
+import { alphaName, alphaTensor } from "../../adapters/layouts/kohya/alpha.ts";
 import type { OutputTensor } from "../../adapters/output/output-tensor.ts";
 import { safetensorsFrame } from "../../formats/safetensors/writer.ts";
 import { changedTensors } from "../changed-tensors.ts";
@@ -35,7 +35,7 @@ export const rescaleKohya: Rescaler = ({ adapter, store }, options) => {
 /** The alphas in f32, where they were or at the end of the file. */
 function withAlphas(tensors: readonly OutputTensor[], modules: readonly ModulePlan[]): OutputTensor[] {
   const scaled = modules.filter(({ module }) => module.delta.kind === "lora");
-  const alphas = new Map(scaled.map(({ module, alpha }) => [`${module.name}.alpha`, alpha]));
+  const alphas = new Map(scaled.map(({ module, alpha }) => [alphaName(module), alpha]));
   const replaced = tensors.map((tensor) => {
     const alpha = alphas.get(tensor.name);
     alphas.delete(tensor.name);

@@ -7,6 +7,8 @@ export interface PipelinePart {
   readonly component: string;
   /** Starts of kohya's flat names, the one to write first. */
   readonly flatStarts: readonly string[];
+  /** Of ComfyUI's dotted names, where they are not the component. */
+  readonly otherStarts?: readonly string[];
   /** Before the paths in files that hold one part or several: diffusers, single-file checkpoints, ComfyUI. */
   readonly prefixes: readonly string[];
 }
@@ -24,10 +26,21 @@ export const PIPELINE_PARTS: readonly PipelinePart[] = [
   {
     component: "text_encoder",
     flatStarts: ["lora_te1_", "lora_te_"],
+    otherStarts: ["text_encoders.clip_l.transformer."],
     prefixes: ["", "text_encoder", ...CLIP, "text_encoders.clip_l.transformer"],
   },
-  { component: "text_encoder_2", flatStarts: ["lora_te2_"], prefixes: ["", "text_encoder_2", ...SECOND_CLIP] },
-  { component: "text_encoder_3", flatStarts: ["lora_te3_"], prefixes: ["", ...T5] },
+  {
+    component: "text_encoder_2",
+    flatStarts: ["lora_te2_"],
+    otherStarts: ["text_encoders.clip_g.transformer."],
+    prefixes: ["", "text_encoder_2", ...SECOND_CLIP],
+  },
+  {
+    component: "text_encoder_3",
+    flatStarts: ["lora_te3_"],
+    otherStarts: ["text_encoders.t5xxl.transformer."],
+    prefixes: ["", ...T5],
+  },
   // Of ComfyUI and of video models with two denoisers: read, never written.
   { component: "diffusion_model", flatStarts: [], prefixes: DENOISER },
   { component: "transformer_2", flatStarts: [], prefixes: ["", "transformer_2"] },
@@ -51,11 +64,31 @@ export function flatPart(name: string): { readonly part: PipelinePart; readonly 
 
 /** The part that a dotted name starts with, and the rest of the name. */
 export function dottedPart(name: string): { readonly part: PipelinePart; readonly rest: string } | undefined {
-  const dot = name.indexOf(".");
-  if (dot <= 0 || LANGUAGE_MODEL.test(name)) return undefined;
-  const part = PIPELINE_PARTS.find(({ component }) => component === name.slice(0, dot));
-  return part && { part, rest: name.slice(dot + 1) };
+  if (LANGUAGE_MODEL.test(name)) return undefined;
+  for (const part of PIPELINE_PARTS) {
+    const starts = [...(part.component === "" ? [] : [`${part.component}.`]), ...(part.otherStarts ?? [])];
+    const start = starts.find((candidate) => name.startsWith(candidate));
+    if (start !== undefined) return { part, rest: name.slice(start.length) };
+  }
+  return undefined;
 }
 
 /** Language models of PEFT have `transformer.` too. */
 const LANGUAGE_MODEL = /^transformer\.(?:h|wte|wpe|encoder|word_embeddings)\./;
+
+/** The part that one model is, by paths that nothing else has: what one of them shows holds for all. */
+export function partOfPaths(paths: readonly string[]): string | undefined {
+  return OWN_PATHS.find(([, pattern]) => paths.some((path) => pattern.test(path)))?.[0];
+}
+
+const OWN_PATHS: readonly (readonly [component: string, pattern: RegExp])[] = [
+  [
+    "unet",
+    /^(?:(?:down|up)_blocks\.\d|mid_block\.(?:attentions|resnets)\.|(?:input|output)_blocks\.\d|middle_block\.\d)/,
+  ],
+  // Of Flux, Stable Diffusion 3, Qwen-Image, LTX; of Wan; of Z-Image and Lumina.
+  ["transformer", /^(?:(?:single_)?transformer_blocks|double_blocks|single_blocks|joint_blocks)\.\d/],
+  ["transformer", /^blocks\.\d+\.(?:self_attn|cross_attn)\.[qkvo]$/],
+  ["transformer", /^(?:layers|noise_refiner|context_refiner)\.\d+\.attention\.(?:to_[qkv]|qkv)$/],
+  ["text_encoder", /^text_model\./],
+];

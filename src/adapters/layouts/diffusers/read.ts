@@ -4,24 +4,24 @@
  * The scale is that of the settings in the metadata, else alpha / rank of the alpha tensors, else 1.
  */
 
-import { UnsupportedError } from "../../../core/errors.ts";
 import { quote } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
-import type { Adapter, AdapterModule } from "../../adapter.ts";
-import { dottedPart } from "../../architecture/pipeline/parts.ts";
+import type { Adapter, AdapterModule, Override } from "../../adapter.ts";
+import { dottedPart, partOfPaths } from "../../architecture/pipeline/parts.ts";
 import { type LycorisFactor, REFUSED } from "../kohya/factors.ts";
 import { readLycorisModule } from "../kohya/modules.ts";
 import { alphaWarnings, methodOf, refuse, withoutNumbers } from "../kohya/read.ts";
 import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { Problems } from "../peft/problems.ts";
-import { isDiffusersName, readDiffusersKey } from "./keys.ts";
+import { isDiffusersName, isNormScale, readDiffusersKey, withPart } from "./keys.ts";
 import { readMetadata, withSettings } from "./metadata.ts";
+import { isXlabsName, readXlabsFactors, type XlabsFactor } from "./xlabs.ts";
 
 type Entries = ReadonlyMap<string, ReadonlyMap<LycorisFactor, TensorData>>;
 
 function detect({ store, settings }: AdapterFiles): boolean {
   if (settings?.values.has("peft_type")) return false;
-  for (const name of store.tensors.keys()) if (isDiffusersName(name)) return true;
+  for (const name of store.tensors.keys()) if (isXlabsName(name) || isDiffusersName(name)) return true;
   return false;
 }
 
@@ -29,7 +29,7 @@ function detect({ store, settings }: AdapterFiles): boolean {
 function read({ path, store }: AdapterFiles): Adapter {
   const configs = readMetadata(store);
   const problems = new Problems();
-  const entries = sortTensors(store.tensors, problems, store.path);
+  const { entries, overrides } = sortTensors(store.tensors, problems, store.path);
   const unsettled: [string, ReadonlyMap<LycorisFactor, TensorData>][] = [];
   const modules: AdapterModule[] = [];
   for (const [name, factors] of entries) {
@@ -50,6 +50,7 @@ function read({ path, store }: AdapterFiles): Adapter {
     convention,
     modules,
     ...FACTORS_ONLY,
+    overrides,
     tensors: withoutNumbers(store.tensors, entries),
     files: store.files,
     warnings: [...store.warnings, ...alphaWarnings(new Map(unsettled))],
@@ -58,23 +59,36 @@ function read({ path, store }: AdapterFiles): Adapter {
 
 export const diffusersReader: LayoutReader = { detect, read };
 
-function sortTensors(tensors: ReadonlyMap<string, TensorData>, problems: Problems, file: string): Entries {
+function sortTensors(
+  tensors: ReadonlyMap<string, TensorData>,
+  problems: Problems,
+  file: string,
+): { readonly entries: Entries; readonly overrides: readonly Override[] } {
   const entries = new Map<string, Map<LycorisFactor, TensorData>>();
+  const overrides: Override[] = [];
+  const own = partOfPaths([...tensors.keys()].map((name) => readDiffusersKey(name)?.module ?? ""));
   for (const tensor of tensors.values()) {
-    if (/\.qkv_lora\d\./.test(tensor.name)) {
-      const problem = "the fused projections of XLabs are not read";
-      throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, { file, subject: tensor.name });
-    }
-    const key = readDiffusersKey(tensor.name);
-    if (key === undefined) {
-      const ending = [...REFUSED.keys()].find((factor) => tensor.name.endsWith(`.${factor}`));
-      refuse(tensor, ending, problems, file);
+    if (isNormScale(tensor.name)) {
+      overrides.push({ name: withPart(tensor.name, own), value: tensor });
       continue;
     }
-    const factors = entries.get(key.module) ?? new Map<LycorisFactor, TensorData>();
-    const other = factors.get(key.factor);
-    if (other !== undefined) problems.add("ADAPTER_MISMATCH", tensor.name, `means the same as ${quote(other.name)}`);
-    entries.set(key.module, factors.set(key.factor, tensor));
+    const factors = readFactors(tensor, own);
+    if (factors.length === 0) {
+      const ending = [...REFUSED.keys()].find((factor) => tensor.name.endsWith(`.${factor}`));
+      refuse(tensor, ending, problems, file);
+    }
+    for (const { module, factor, tensor } of factors) {
+      const entry = entries.get(module) ?? new Map<LycorisFactor, TensorData>();
+      const other = entry.get(factor);
+      if (other !== undefined) problems.add("ADAPTER_MISMATCH", tensor.name, `means the same as ${quote(other.name)}`);
+      entries.set(module, entry.set(factor, tensor));
+    }
   }
-  return entries;
+  return { entries, overrides };
+}
+
+function readFactors(tensor: TensorData, own: string | undefined): readonly XlabsFactor[] {
+  if (isXlabsName(tensor.name)) return readXlabsFactors(tensor) ?? [];
+  const key = readDiffusersKey(tensor.name);
+  return key === undefined ? [] : [{ ...key, module: withPart(key.module, own), tensor }];
 }

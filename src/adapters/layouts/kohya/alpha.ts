@@ -7,6 +7,7 @@ import type { DTYPE_BITS } from "../../../core/dtype.ts";
 import { elementCount, formatShape } from "../../../core/shape.ts";
 import { readTensorBytes } from "../../../formats/byte-source.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
+import type { AdapterModule } from "../../adapter.ts";
 import { floatDtypeOf } from "../../load-matrix.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
 import { requireFloat } from "../peft/factor-shapes.ts";
@@ -32,6 +33,15 @@ export function readAlpha(tensor: TensorData | undefined, rank: number, problems
   }
   return alpha;
 }
+
+/** The name of the alpha beside the factors of a module, whose own name may have gained the part of a pipeline. */
+export function alphaName({ name, delta }: AdapterModule): string {
+  const [, stem] = delta.kind === "lora" ? (DOWN.exec(delta.down.name) ?? []) : [];
+  return `${stem ?? name}.alpha`;
+}
+
+const DOWN =
+  /^(.+?)(?:\.lora_(?:down|A)|\.lora\.down|\.lora_linear_layer\.down|(?<=\.to_(?:q|k|v|out))_lora\.down)(?:\.default)?\.weight$/;
 
 /** An alpha to be written, a scalar in f32. */
 export function alphaTensor(name: string, alpha: number): OutputTensor {

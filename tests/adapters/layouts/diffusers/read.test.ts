@@ -19,6 +19,9 @@ describe("the name", () => {
     ["a.attn1.processor.to_out_lora.up.weight", "a.attn1.to_out.0", "lora_up.weight"],
     ["diffusion_model.a.alpha", "diffusion_model.a", "alpha"],
     ["diffusion_model.a.diff_b", "diffusion_model.a", "diff_b"],
+    ["text_encoder.a.self_attn.to_out_lora.down.weight", "text_encoder.a.self_attn.out_proj", "lora_down.weight"],
+    ["base_model.model.double_blocks.0.img_attn.qkv.lora_A.weight", "double_blocks.0.img_attn.qkv", "lora_down.weight"],
+    ["pipe.dit.blocks.0.self_attn.q.lora_B.default.weight", "blocks.0.self_attn.q", "lora_up.weight"],
   ])("%s is read", (name, module, factor) => {
     expect(readDiffusersKey(name)).toEqual({ module, factor });
   });
@@ -33,6 +36,11 @@ describe("is told by", () => {
     ["a part of a pipeline", "transformer.transformer_blocks.0.attn.to_q.lora_A.weight", true],
     ["the names of ComfyUI", "diffusion_model.blocks.0.q.lora_down.weight", true],
     ["old names without a part", "mid_block.attn1.processor.to_q_lora.down.weight", true],
+    ["names of one denoiser", "transformer_blocks.0.attn.to_q.lora_down.weight", true],
+    ["names of one denoiser in PEFT's wrapper", "base_model.model.single_blocks.0.linear1.lora_A.weight", true],
+    ["the processors of XLabs", "double_blocks.0.processor.proj_lora1.up.weight", true],
+    ["not by an encoder of PEFT", "text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight", false],
+    ["not by a ViT of PEFT", "blocks.0.attn.qkv.lora_A.weight", false],
     ["not by a GPT-2 of PEFT", "transformer.h.0.attn.c_attn.lora_A.weight", false],
     ["not by PEFT's prefix", "base_model.model.unet.a.lora_A.weight", false],
     ["not by a Llama of PEFT", "model.layers.0.self_attn.q_proj.lora_A.weight", false],
@@ -59,11 +67,11 @@ describe("refuses", () => {
       ],
       ["an unknown name", [...LORA, ["unet.conv_in.weight", [4]]], {}, "ADAPTER_MISMATCH", /conv_in/],
       [
-        "fused projections of XLabs",
-        [["unet.b.processor.qkv_lora1.down.weight", [2, 8]]],
+        "joined projections of XLabs whose rows do not divide",
+        [["single_blocks.0.processor.qkv_lora.up.weight", [8, 2]]],
         {},
-        "UNSUPPORTED_ADAPTER",
-        /XLabs/,
+        "ADAPTER_MISMATCH",
+        /no tensor of an algorithm/,
       ],
       ["another rank than that of the settings", LORA, settings({ r: 4, lora_alpha: 2 }), "RANK_MISMATCH", /rank 4/],
       ["settings that are no JSON", LORA, { lora_adapter_metadata: "{" }, "INVALID_JSON", /JSON/],
@@ -110,4 +118,15 @@ describe("refuses", () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
   });
+});
+
+test("names without a part are those of the denoiser that the others show", () => {
+  const names = ["transformer_blocks.0.attn.to_q", "img_in", "text_encoders.clip_l.transformer.text_model.a"];
+  const entries = names.flatMap((name): Entry[] => [
+    [`${name}.lora_A.weight`, [2, 8]],
+    [`${name}.lora_B.weight`, [4, 2]],
+  ]);
+  const { modules } = diffusersReader.read(adapterFiles(entries));
+  const read = ["transformer.transformer_blocks.0.attn.to_q", "transformer.img_in", "text_encoder.text_model.a"];
+  expect(modules.map(({ name }) => name)).toEqual(read);
 });
