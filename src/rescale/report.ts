@@ -45,7 +45,10 @@ export interface RescaleReport {
   /** `LoRA`, `DoRA` … */
   readonly method: string;
   readonly from: Convention;
+  /** As asked for. */
   readonly to: Convention;
+  /** By which readers take the alphas that were written: `to`, or `lora` where the layout has no flag for another. */
+  readonly convention: Convention;
   /** `same`: byte for byte as they were. */
   readonly weights: "same" | "rewritten";
   readonly modules: readonly RescaledModule[];

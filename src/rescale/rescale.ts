@@ -71,6 +71,7 @@ export async function rescale(options: RescaleOptions): Promise<RescaleReport> {
     method: adapter.method,
     from: planned.from,
     to: options.to,
+    convention: after.convention,
     weights: rewrites(planned.modules) ? "rewritten" : "same",
     modules,
     notes: planned.notes,

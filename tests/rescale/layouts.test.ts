@@ -30,7 +30,7 @@ describe.each(["kohya/lora", "kohya/loha", "diffusers/no-alpha", "mlx/lora", "gg
     test("stays as it is under either convention: its readers know one", async () => {
       for (const to of ["lora", "rslora"] as const) {
         const { one, out, report } = await rescaled(name, { to });
-        expect(report).toMatchObject({ from: "lora", to, weights: "same" });
+        expect(report).toMatchObject({ from: "lora", to, convention: "lora", weights: "same" });
         expect(weightsOf(out).equals(weightsOf(one.adapter))).toBe(true);
         expect(report.notes.join()).toContain(to === "rslora" ? "no flag for rsLoRA" : "");
         for (const module of report.modules) expect(module.scaleAfter).toBe(module.scaleBefore);

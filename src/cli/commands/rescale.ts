@@ -72,9 +72,9 @@ function describeRescale(io: Io, report: RescaleReport): string {
     ["adapter", `${escapeText(report.adapter)}: ${escapeText(report.method)}`],
     [
       "scale",
-      report.from === report.to
-        ? SCALE_FORMULAS[report.to]
-        : `${SCALE_FORMULAS[report.from]} → ${SCALE_FORMULAS[report.to]}`,
+      report.from === report.convention
+        ? SCALE_FORMULAS[report.convention]
+        : `${SCALE_FORMULAS[report.from]} → ${SCALE_FORMULAS[report.convention]}`,
     ],
     [
       "exact",

@@ -51,6 +51,7 @@ export async function rescaleGraph(options: RescaleOptions): Promise<RescaleRepo
     method: "LoRA",
     from: "lora",
     to: options.to,
+    convention: "lora",
     weights: rewrites(plans) ? "rewritten" : "same",
     modules,
     notes: conventionNotes("an ONNX graph", options, ""),
