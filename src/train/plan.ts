@@ -44,7 +44,7 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const settings = resolveSettings(options, initial?.settings);
   const base = await openBase(options.base);
   const modules = selectModules(base.layers, settings.adapter);
-  const saved = selectSaved(base, settings.adapter.modulesToSave);
+  const saved = selectSaved(base, settings.adapter.modulesToSave, modules);
   const maxLength = Math.min(settings.run.maxLength, base.maxLength);
   const open = (path: string, previews: number) =>
     openDataset({

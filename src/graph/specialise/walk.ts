@@ -32,6 +32,8 @@ export interface WalkOptions {
   /** Version of ONNX's operator set that the nodes are of. */
   readonly opset: number;
   readonly adapters?: Adapters;
+  /** Initialisers that are not known before the graph runs: nothing is folded into them, and gradients reach them. */
+  readonly trained?: ReadonlySet<string>;
 }
 
 export class Walk {
@@ -39,16 +41,21 @@ export class Walk {
   readonly #g: GraphBuilder;
   readonly #opset: number;
   readonly #adapters: Adapters;
+  readonly #trained: ReadonlySet<string>;
 
-  constructor(g: GraphBuilder, { opset, adapters = new Map() }: WalkOptions) {
+  constructor(g: GraphBuilder, { opset, adapters = new Map(), trained = new Set() }: WalkOptions) {
     this.#g = g;
     this.#opset = opset;
     this.#adapters = adapters;
+    this.#trained = trained;
     this.emitter = new Emitter(g);
   }
 
   body({ initialisers, nodes }: Pick<GraphBody, "initialisers" | "nodes">, scope: Scope): void {
-    for (const [name, tensor] of initialisers) scope.set(name, Constant.fromTensor(`${scope.prefix}${name}`, tensor));
+    for (const [name, tensor] of initialisers) {
+      const constant = Constant.fromTensor(`${scope.prefix}${name}`, tensor);
+      scope.set(name, this.#trained.has(constant.name) ? this.emitter.emit(constant) : constant);
+    }
     for (const node of nodes) {
       const results = this.#node(node, scope);
       node.outputs.forEach((name, index) => {

@@ -6,6 +6,7 @@
 import { UsageError } from "../../core/errors.ts";
 import { lastPart, parentPath, quote, summarise } from "../../core/text.ts";
 import type { Base } from "../base/base.ts";
+import type { SelectedModule } from "./select-modules.ts";
 
 /** A weight of the base that is trained whole. */
 export interface SavedWeight {
@@ -17,13 +18,20 @@ export interface SavedWeight {
 }
 
 /**
- * Where an end of a tied embedding is among them, the base's head gets a weight of its own, as PEFT's copies do.
+ * They get weights of their own: where an end of a tied embedding is among them, head and table part, as in PEFT.
  *
- * @throws {UsageError} for a name that hits nothing
+ * @param adapted modules that get an adapter
+ * @throws {UsageError} for a name that hits nothing, or a module that gets an adapter, as PEFT does
  */
-export function selectSaved(base: Base, names: readonly string[]): SavedWeight[] {
-  if (base.layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && hits(module, names)))
-    base.untie();
+export function selectSaved(base: Base, names: readonly string[], adapted: readonly SelectedModule[]): SavedWeight[] {
+  const both = adapted.find(({ layer }) => hits(layer.module, names));
+  if (both !== undefined) {
+    throw new UsageError(`${quote(both.layer.module)} gets an adapter: it cannot be trained whole as well`, {
+      subject: "--modules-to-save",
+      hint: "give the whole last part of its name, which takes it out of the targets",
+    });
+  }
+  base.separate((module) => hits(module, names));
   const saved = Array.from(base.parameterNames, ([name, parameter]) => {
     return { name, parameter, module: parentPath(parameter) };
   });
@@ -34,6 +42,7 @@ export function selectSaved(base: Base, names: readonly string[]): SavedWeight[]
       `no module of the base has this name, expected one of ${summarise([...known].map(quote), 16)}`,
       {
         subject: `--modules-to-save ${name}`,
+        ...(base.namelessBecause !== undefined && { hint: base.namelessBecause }),
       },
     );
   }

@@ -38,8 +38,13 @@ export interface Base {
   readonly weights: ReadonlyMap<string, TensorData>;
   /** Weights → what they are called while the model runs, as adapters name them. */
   readonly parameterNames: ReadonlyMap<string, string>;
-  /** Gives the output head a weight of its own, where it is the embedding's table; before `load`. */
-  readonly untie: () => void;
+  /** Why a module of the model may be none of them. */
+  readonly namelessBecause: string | undefined;
+  /**
+   * Gives modules that are trained whole weights of their own, as the model has them: a head apart from the embedding's
+   * table, a matrix that an exporter turned. Before `load`; `parameterNames` and `weights` then have them.
+   */
+  readonly separate: (isWhole: (module: string) => boolean) => void;
   /** Reads the weights; graphs built later compute with them. */
   readonly load: () => void;
   readonly vocabulary: number;
@@ -48,7 +53,8 @@ export interface Base {
   readonly fixed: FixedSizes;
   /** Whether it keeps rows apart that are packed into one sequence. */
   readonly packs: boolean;
-  readonly forward: (g: GraphBuilder, inputs: TokenInputs, adapt: AdaptLayer) => Forward;
+  /** @param trained weights that are trained whole */
+  readonly forward: (g: GraphBuilder, inputs: TokenInputs, adapt: AdaptLayer, trained?: ReadonlySet<string>) => Forward;
   /** Where its tokenizer lies; `undefined`: nowhere. */
   readonly tokenizerFolder: string | undefined;
   /** config.json, where there is one. */

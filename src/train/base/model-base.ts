@@ -50,8 +50,10 @@ export async function openModelBase(path: string): Promise<Base> {
     get parameterNames() {
       return nameParameters(description, current, layers);
     },
-    untie: () => {
-      if (lookup(head.weight) !== lookup(embedding.weight)) return;
+    namelessBecause: undefined,
+    separate: (isWhole) => {
+      const isEnd = layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && isWhole(module));
+      if (!isEnd || lookup(head.weight) !== lookup(embedding.weight)) return;
       ownHead = head.weight;
       weights = new Map([...weights, [ownHead, { ...lookup(embedding.weight), name: ownHead }]]);
     },

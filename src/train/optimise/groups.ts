@@ -24,10 +24,11 @@ export function rateFactorOf(
   return part === "up" || shape.length === 1 ? loraPlusRatio : 1;
 }
 
-/** Names of transformers' `Trainer.get_decay_parameter_names`. */
+/** By transformers' `Trainer.get_decay_parameter_names`, which goes by names and by the class LayerNorm (`ln_f` of GPT-2). */
 const WITHOUT_DECAY = /bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)/i;
 
-/** Norms and biases do not decay; an adapter's own tensors do. */
-export function weightDecayOf({ name, module }: Described, { weightDecay }: OptimiserSettings): number {
+/** Norms and biases, the vectors among a base's weights, do not decay; an adapter's own tensors do. */
+export function weightDecayOf({ name, module, part, shape }: Described, { weightDecay }: OptimiserSettings): number {
+  if (part === "whole" && shape.length === 1) return 0;
   return WITHOUT_DECAY.test(module) || WITHOUT_DECAY.test(name) ? 0 : weightDecay;
 }

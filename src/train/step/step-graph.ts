@@ -67,7 +67,7 @@ export function buildStepGraph(options: StepGraphOptions): StepGraph {
   const trained = [...options.modules.flatMap((module) => partNames(module, options.dora)), ...saved];
   const pass = options.gradients ? new ReversePass(g, trained) : undefined;
   const adapters = new AdapterInputs(g, options, pass);
-  const { hidden, project } = base.forward(g, inputs, adapters.adapt);
+  const { hidden, project } = base.forward(g, inputs, adapters.adapt, new Set(saved));
   const end = g.nodes.length;
   const logitRows = options.logitRows === rows * length ? undefined : options.logitRows;
   const only = logitRows === undefined ? undefined : g.input(LOGIT_ROWS, "i64", [logitRows]);

@@ -123,13 +123,21 @@ describe("an .onnx file as a base", () => {
     expect(error.hint).toContain(hint);
   });
 
-  it("is refused for a module to train whole whose weight the exporter turned", async () => {
-    const path = exportPath("llama.dynamo");
+  it.each([
+    ["norms to which the exporter has added 1", "norm", "no module of the base", "norms with 1 added"],
+    ["modules that get an adapter", "proj", "q_proj", "whole last part of its name"],
+  ])("is refused for training whole %s", async (_, name, problem, hint) => {
     const error = await errorOfBuilt(() =>
-      train({ base: path, data: ROWS, out: join(temporaryFolder(), "a"), modulesToSave: ["lm_head"] }),
+      train({
+        base: exportPath("gemma3.dynamo"),
+        data: ROWS,
+        out: join(temporaryFolder(), "a"),
+        modulesToSave: [name],
+      }),
     );
     expect(error.code).toBe("INVALID_OPTION");
-    expect(error.message).toContain("lm_head");
+    expect(error.message).toContain(problem);
+    expect(error.hint).toContain(hint);
   });
 });
 

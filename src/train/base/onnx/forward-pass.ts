@@ -22,6 +22,8 @@ export interface ForwardOptions {
   readonly projection: Projection;
   readonly layers: readonly GraphLayer[];
   readonly adapt: AdaptLayer;
+  /** Initialisers that are trained whole. */
+  readonly trained: ReadonlySet<string>;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface ForwardOptions {
 export function buildForward(
   g: GraphBuilder,
   tokens: Value,
-  { graph, projection, layers, adapt }: ForwardOptions,
+  { graph, projection, layers, adapt, trained }: ForwardOptions,
 ): Forward {
   const { hidden: name, logits, chain } = projection;
   for (const { outputs } of graph.nodes) g.reserve(outputs);
@@ -39,7 +41,7 @@ export function buildForward(
   const adapters = new Map(
     layers.flatMap((layer) => layer.results.map((result) => [result, (use: Use) => adapt(layer, use)] as const)),
   );
-  const walk = new Walk(g, { opset: graph.opsetImports.get("") ?? 0, adapters });
+  const walk = new Walk(g, { opset: graph.opsetImports.get("") ?? 0, adapters, trained });
   const scope = new Scope();
   declareInputs(g, scope, graph.inputs, { bound: bindInputs(g, graph.inputs, tokens) });
   const inChain = new Set(chain);

@@ -29,11 +29,10 @@ const BLOCK = /\.(\d+)\./;
 
 export interface NamedParameters {
   readonly layers: readonly GraphLayer[];
-  /**
-   * Initialisers → what adapters call the parameters that they hold, of modules whose parameters all lie as the model has
-   * them: what an exporter turned would be written turned.
-   */
+  /** Initialisers → what adapters call the parameters that they hold as the model has them. */
   readonly names: ReadonlyMap<string, string>;
+  /** The same for matrices of linear layers that the exporter turned. */
+  readonly turned: ReadonlyMap<string, string>;
   /** Constants that rows are multiplied by and that no node gives a name: they can have no adapter. */
   readonly unnamed: readonly string[];
 }
@@ -51,13 +50,25 @@ export function nameParameters(parameters: OnnxParameters, head: string | undefi
   const stored = [...byName.values()].filter(
     ({ name, isNamed, constant }) => isNamed && PARAMETER.test(name) && constant.scope === "",
   );
-  const turned = new Set(stored.filter(({ keepsName }) => !keepsName).map(({ name }) => parentPath(name)));
-  const kept = stored.filter(({ name }) => !turned.has(parentPath(name)));
+  const turnable = new Set(
+    found.filter(({ kind, inputsFirst, isShared }) => kind === "linear" && inputsFirst && !isShared).map(weightOf),
+  );
+  const isTurned = ({ constant, keepsName }: OnnxParameter) => !keepsName && turnable.has(constant.name);
+  // Of a module that holds something in yet another form, nothing is trained whole.
+  const changed = new Set(stored.filter((one) => !one.keepsName && !isTurned(one)).map(({ name }) => parentPath(name)));
+  const whole = stored.filter(({ name }) => !changed.has(parentPath(name)));
+  const named = (parameters: readonly OnnxParameter[]) =>
+    new Map(parameters.map(({ name, constant }) => [constant.name, own(name)]));
   return {
     layers: found.map((layer) => ({ ...layer, module: own(layer.module) })),
-    names: new Map(kept.map(({ name, constant }) => [constant.name, own(name)])),
+    names: named(whole.filter((one) => !isTurned(one))),
+    turned: named(whole.filter(isTurned)),
     unnamed: [...byName.values()].flatMap((one) => (!one.isNamed && isProduct(one) ? one.constant.name : [])),
   };
+}
+
+function weightOf({ weight }: GraphLayer): string {
+  return weight;
 }
 
 const PARAMETER = /\.(?:weight|bias)$/;

@@ -11,7 +11,7 @@ import { isFloatDtype } from "../../../core/dtype.ts";
 import { UnsupportedError } from "../../../core/errors.ts";
 import { inFile } from "../../../core/in-file.ts";
 import type { JsonObject } from "../../../core/json.ts";
-import { escapeText, quote, summarise } from "../../../core/text.ts";
+import { escapeText, parentPath, quote, summarise } from "../../../core/text.ts";
 import { configInMetadata, findModelConfig } from "../../../formats/model-config.ts";
 import type { Graph } from "../../../formats/onnx/graph.ts";
 import type { OnnxModel } from "../../../formats/onnx/model.ts";
@@ -30,6 +30,7 @@ import { buildForward } from "./forward-pass.ts";
 import { fixedSizes } from "./graph-inputs.ts";
 import { type GraphLayer, nameParameters } from "./graph-layers.ts";
 import { findProjection, type Projection } from "./projection.ts";
+import { turnBack } from "./turn-back.ts";
 
 /**
  * Headers only; `load` reads the weights.
@@ -43,7 +44,8 @@ export function openOnnxBase(path: string): Base {
 class OnnxBase implements Base {
   readonly path: string;
   readonly layers: readonly GraphLayer[];
-  readonly parameterNames: ReadonlyMap<string, string>;
+  readonly namelessBecause =
+    "an .onnx file may hold a module in another form (norms with 1 added, a head in the embedding's table): train it from the model's folder";
   readonly vocabulary: number;
   readonly maxLength: number;
   readonly fixed: FixedSizes;
@@ -53,6 +55,8 @@ class OnnxBase implements Base {
   readonly files: Base["files"];
   readonly warnings: Base["warnings"];
   readonly #projection: Projection;
+  readonly #turned: ReadonlyMap<string, string>;
+  #parameterNames: ReadonlyMap<string, string>;
   #graph: Graph;
 
   constructor(model: OnnxModel) {
@@ -68,9 +72,11 @@ class OnnxBase implements Base {
       outputs: graph.outputs.filter(({ name }) => name === this.#projection.output),
     });
     this.fixed = fixedSizes(graph.inputs);
-    const { layers, names, unnamed } = nameParameters(findParameters(model), this.#projection.chain[0]?.outputs[0]);
+    const head = this.#projection.chain[0]?.outputs[0];
+    const { layers, names, turned, unnamed } = nameParameters(findParameters(model), head);
     this.layers = layers;
-    this.parameterNames = names;
+    this.#turned = turned;
+    this.#parameterNames = new Map([...names, ...turned]);
     if (this.layers.length === 0) {
       throw new UnsupportedError("UNSUPPORTED_MODEL", "no node says which layer of the model it was", {
         hint: "export again with torch.onnx.export, which writes the names of modules",
@@ -87,6 +93,10 @@ class OnnxBase implements Base {
     return new Map([...this.#graph.initialisers].filter(([, { dtype }]) => isFloatDtype(dtype)));
   }
 
+  get parameterNames(): ReadonlyMap<string, string> {
+    return this.#parameterNames;
+  }
+
   load = (): void => {
     this.#graph = {
       ...this.#graph,
@@ -94,9 +104,19 @@ class OnnxBase implements Base {
     };
   };
 
-  untie = (): void => {
+  separate = (isWhole: (module: string) => boolean): void => {
+    const own = new Map(
+      Array.from(this.#turned).flatMap(([weight, parameter]) =>
+        isWhole(parentPath(parameter)) ? [[weight, `${weight}/${parameter}`] as const] : [],
+      ),
+    );
+    this.#graph = turnBack(this.#graph, own);
+    this.#parameterNames = new Map(
+      Array.from(this.#parameterNames, ([weight, parameter]) => [own.get(weight) ?? weight, parameter]),
+    );
+    const isEnd = this.layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && isWhole(module));
     const shared = this.layers.find(({ isShared }) => isShared);
-    if (shared === undefined) return;
+    if (!isEnd || shared === undefined) return;
     throw new UnsupportedError(
       "UNSUPPORTED_MODEL",
       "embedding and head share one constant, which cannot be trained for one",
@@ -108,10 +128,12 @@ class OnnxBase implements Base {
     );
   };
 
-  forward: Base["forward"] = (g, { inputIds }, adapt) => inFile(this.path, () => this.#build(g, inputIds, adapt));
+  forward: Base["forward"] = (g, { inputIds }, adapt, trained) =>
+    inFile(this.path, () => this.#build(g, inputIds, adapt, trained));
 
-  #build(g: GraphBuilder, tokens: Value, adapt: AdaptLayer): Forward {
-    return buildForward(g, tokens, { graph: this.#graph, projection: this.#projection, layers: this.layers, adapt });
+  #build(g: GraphBuilder, tokens: Value, adapt: AdaptLayer, trained: ReadonlySet<string> = new Set()): Forward {
+    const [graph, projection, layers] = [this.#graph, this.#projection, this.layers];
+    return buildForward(g, tokens, { graph, projection, layers, adapt, trained });
   }
 
   /** What the logits of a small batch say; nothing of the graph is left out, so what has no gradient is found here. */
