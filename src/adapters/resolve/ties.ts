@@ -12,6 +12,7 @@ import type { Tie } from "../architecture/architecture.ts";
 import { replacesWhole, type Step, type TensorEdit } from "../edit.ts";
 import { sameNumbers } from "../same-numbers.ts";
 import { turnEdit } from "../turn-edit.ts";
+import { sameDelta } from "./same-delta.ts";
 import { sameMatrix } from "./tensor-values.ts";
 
 /**
@@ -42,7 +43,8 @@ function shareEdits(edits: readonly TensorEdit[], tie: Tie, rows: number, keepsT
   }
   const used = tie.ends.filter((name) => !tie.common.includes(name) || tie.common.length === tie.ends.length);
   const isWhole = keepsTie || used.every((name) => lists.has(name)) || first.every((edit) => sharesRows(edit, tie));
-  if (isWhole && rest.every(([, list]) => sameEdits(first, list))) return [...others, ...first.map(onBothEnds)];
+  const isSame = (list: readonly TensorEdit[]) => sameEdits(first, list) || (keepsTie && sameDeltas(first, list));
+  if (isWhole && rest.every(([, list]) => isSame(list))) return [...others, ...first.map(onBothEnds)];
   const parted = tie.ends.flatMap((name) => {
     const own = lists.get(name);
     const theirs = [...lists].flatMap(([other, list]) => (other === name ? [] : list));
@@ -106,6 +108,12 @@ function onBothEnds(edit: TensorEdit): TensorEdit {
 
 function sameEdits(a: readonly TensorEdit[], b: readonly TensorEdit[]): boolean {
   return a.length === b.length && a.every((edit, index) => sameEdit(edit, b[index]));
+}
+
+/** PEFT holds the factors of ends that it ties once, so the file has one delta, however it writes its factors. */
+function sameDeltas([a, ...moreOfA]: readonly TensorEdit[], [b, ...moreOfB]: readonly TensorEdit[]): boolean {
+  if (a === undefined || b === undefined || moreOfA.length > 0 || moreOfB.length > 0) return false;
+  return sameTensor(a.replacement, b.replacement) && sameDelta(a.steps, b.steps);
 }
 
 function sameEdit(a: TensorEdit, b: TensorEdit | undefined): boolean {

@@ -69,9 +69,9 @@ describe("edits of a tied embedding", () => {
     const { delta } = headLora;
     if (delta.kind !== "lora") throw new Error(delta.kind);
     // The head's factors are those of the embedding, transposed: here both are filled with one number.
-    const fill = (name: string, shape: readonly number[]) => {
+    const fill = (name: string, shape: readonly number[], value = 0.5) => {
       const filled = tensor(name, shape);
-      if (filled.source.kind === "memory") new Float32Array(filled.source.bytes.buffer).fill(0.5);
+      if (filled.source.kind === "memory") new Float32Array(filled.source.bytes.buffer).fill(value);
       return filled;
     };
     const head = lora("lm_head", 6, 4, { delta: { kind: "lora", down: fill("ha", [2, 4]), up: fill("hb", [6, 2]) } });
@@ -85,6 +85,12 @@ describe("edits of a tied embedding", () => {
       [INPUT, false, 1, false],
       [HEAD, false, 1, false],
     ];
+    // A scale that was folded into lora_B stands in another factor of each end.
+    if (head.delta.kind !== "lora") throw new Error(head.delta.kind);
+    const folded = { ...head, scale: head.scale / 3, delta: { ...head.delta, up: fill("hb3", [6, 2], 1.5) } };
+    expect(await summary({ modules: [embedding, folded], keepsTie: true })).toEqual([[INPUT, false, 1, true]]);
+    expect(await summary({ modules: [embedding, { ...folded, scale: head.scale }], keepsTie: true })).toEqual(apart);
+    expect(await summary({ modules: [embedding, folded], keepsTie: false })).toEqual(apart);
     expect(await summary({ modules: [embeddingLora, headLora], keepsTie: true })).toEqual(apart);
   });
 });
