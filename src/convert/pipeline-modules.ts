@@ -6,11 +6,13 @@
  */
 
 import type { Adapter, AdapterModule } from "../adapters/adapter.ts";
+import { describeArchitecture } from "../adapters/architecture/architecture.ts";
 import { diffusersPath, partsOf } from "../adapters/architecture/pipeline/aliases.ts";
 import { unflatten } from "../adapters/architecture/pipeline/known-paths.ts";
 import { dottedPart, flatPart, PART_PREFIXES } from "../adapters/architecture/pipeline/parts.ts";
-import { NameIndex } from "../adapters/resolve/names.ts";
+import { swapsHalves } from "../adapters/architecture/pipeline/transformer-names.ts";
 import { PipelineNames } from "../adapters/resolve/pipeline-names.ts";
+import { swapHalves } from "../adapters/swap-halves.ts";
 import { MismatchError } from "../core/errors.ts";
 import { quote, summarise } from "../core/text.ts";
 import type { Model } from "../formats/model.ts";
@@ -20,7 +22,7 @@ import { fitToBase } from "./fit-to-base.ts";
 /** @throws {MismatchError} ADAPTER_MISMATCH naming all modules whose layer is unknown or ambiguous */
 export function withPipelineNames(adapter: Adapter, base: Model | undefined): Adapter {
   if (adapter.layout !== "kohya" && adapter.layout !== "diffusers") return adapter;
-  const names = base && new PipelineNames(base.store.tensors, new NameIndex(base.store.tensors, []));
+  const names = base && new PipelineNames(base.store.tensors, describeArchitecture(base).renames);
   const problems: string[] = [];
   const placed = adapter.modules.map((module) => {
     const place = placeOf(module.name, names);
@@ -85,7 +87,11 @@ function withoutPrefix(tensor: string, component: string): string {
 function componentFor({ component, path }: Place, isFlux: boolean): string {
   const own = diffusersPath(path) ?? partsOf(path)?.parts[0] ?? path;
   if (component === "unet" || component === "diffusion_model") {
-    if (/^(?:single_)?transformer_blocks\.|^x_embedder|^context_embedder|^time_text_embed/.test(own))
+    if (
+      /^(?:single_)?transformer_blocks\.|^x_embedder|^context_embedder|^time_text_embed|^norm_out\.|^proj_out$/.test(
+        own,
+      )
+    )
       return "transformer";
     return /^(?:down|up)_blocks\.|^mid_block\.|^conv_|^(?:time|add)_embedding\.linear_/.test(own) ? "unet" : component;
   }
@@ -95,6 +101,9 @@ function componentFor({ component, path }: Place, isFlux: boolean): string {
 function renamed(module: AdapterModule, component: string, path: string): AdapterModule[] {
   const name = (own: string) => (component === "" ? own : `${component}.${own}`);
   const fused = partsOf(path);
-  if (fused === undefined) return [{ ...module, name: name(diffusersPath(path) ?? path) }];
+  if (fused === undefined) {
+    const own = diffusersPath(path) ?? path;
+    return [{ ...(swapsHalves(path, own) ? swapHalves(module) : module), name: name(own) }];
+  }
   return cutRows(module, fused.shares).map((part, index) => ({ ...part, name: name(fused.parts[index] ?? path) }));
 }

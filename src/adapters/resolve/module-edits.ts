@@ -4,7 +4,9 @@
 
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { AdapterModule } from "../adapter.ts";
+import { swapsHalves } from "../architecture/pipeline/transformer-names.ts";
 import type { TensorEdit } from "../edit.ts";
+import { swapHalves } from "../swap-halves.ts";
 import { biasEdits } from "./bias.ts";
 import { findTarget, type ResolveContext } from "./context.ts";
 import { weightSteps } from "./delta-steps.ts";
@@ -18,7 +20,9 @@ export function moduleEdits(module: AdapterModule, context: ResolveContext): Ten
   if (module.kind === "experts" || isStackOfOne(module, context)) return expertEdits(module, context);
   const replacement = replacementOf(module, context);
   const layer = locateLayer(module, context, context.model.graph === undefined ? replacement?.shape[0] : undefined);
-  const ordered = restoreHeads(module, context.model.config);
+  const stored = layer.placements[0]?.tensor.name.replace(/\.\w+$/, "") ?? "";
+  const own = swapsHalves(module.name, stored) ? swapHalves(module) : module;
+  const ordered = restoreHeads(own, context.model.config);
   const edits = layer.placements.map((placement): TensorEdit => {
     const steps = weightSteps(ordered, layer, placement, context);
     const { tensor, view } = placement;
@@ -27,7 +31,7 @@ export function moduleEdits(module: AdapterModule, context: ResolveContext): Ten
     const replaced = replaceWith(tensor, replacement, context);
     return { ...edit, ...replaced, view, steps: [...replaced.steps, ...steps] };
   });
-  return [...edits, ...biasEdits(module, layer, context)];
+  return [...edits, ...biasEdits(own, layer, context)];
 }
 
 /** Every tensor of the file that belongs to the module. */

@@ -10,27 +10,31 @@
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { otherPaths, partsOf, wholesOf } from "../architecture/pipeline/aliases.ts";
 import { dottedPart, flatPart, PART_PREFIXES } from "../architecture/pipeline/parts.ts";
-import { type FusedTensors, matchOf, type NameFinder, type NameMatch } from "./names.ts";
+import { applyRenames, type Rename } from "../architecture/renames.ts";
+import { type FusedTensors, matchOf, type NameFinder, NameIndex, type NameMatch } from "./names.ts";
 
 export class PipelineNames implements NameFinder {
   /** By path, a dot and the parameter; flat paths too. */
   readonly #byName = new Map<string, Set<TensorData>>();
   /** Layers that the base fuses or splits, by path, flat or not. */
   readonly #fused = new Map<string, FusedTensors>();
+  /** For names that belong to no part of a pipeline. */
   readonly #others: NameFinder;
   readonly #own: string | undefined;
 
   /**
-   * @param others for names that belong to no part of a pipeline
+   * @param renames names on disk → in the running model, which flat names are made of
    * @param own the part that names without one belong to
    */
-  constructor(tensors: ReadonlyMap<string, TensorData>, others: NameFinder, own?: string) {
-    this.#others = others;
+  constructor(tensors: ReadonlyMap<string, TensorData>, renames: readonly Rename[], own?: string) {
+    this.#others = new NameIndex(tensors, renames);
     this.#own = own;
     const weights = new Map<string, TensorData>();
     for (const tensor of tensors.values()) {
       const { path, parameter } = splitName(tensor.name);
       this.#add(path, parameter, tensor);
+      const running = splitName(applyRenames(tensor.name, renames));
+      this.#add(running.path, running.parameter, tensor);
       for (const prefix of PART_PREFIXES) {
         const inner = withoutPrefix(path, prefix);
         if (inner !== undefined)

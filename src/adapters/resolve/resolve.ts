@@ -80,10 +80,9 @@ function namesOf(
   tensors: ReadonlyMap<string, TensorData>,
   { renames }: Architecture,
 ): NameFinder {
-  const names = new NameIndex(tensors, renames);
-  if (flatNames || layout === "diffusers") return new PipelineNames(tensors, names);
+  if (flatNames || layout === "diffusers") return new PipelineNames(tensors, renames);
   const own = layout === "peft" ? partOfPaths(modules.map(({ name }) => name)) : undefined;
-  return own === undefined ? names : new PipelineNames(tensors, names, own);
+  return own === undefined ? new NameIndex(tensors, renames) : new PipelineNames(tensors, renames, own);
 }
 
 /** The tensors of the base, also under the names that it does not store. */

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { NameIndex } from "../../../src/adapters/resolve/names.ts";
+import { renamesFor } from "../../../src/adapters/architecture/renames.ts";
 import { PipelineNames } from "../../../src/adapters/resolve/pipeline-names.ts";
 import { tensor } from "./build.ts";
 
 function find(path: string, ...names: readonly string[]) {
   const tensors = new Map(names.map((name) => [name, tensor(name, [1])]));
-  const match = new PipelineNames(tensors, new NameIndex(tensors, [])).find(path);
+  const match = new PipelineNames(tensors, []).find(path);
   return match.kind === "one" ? match.tensor.name : match.kind === "many" ? match.names : undefined;
 }
 
@@ -32,6 +32,15 @@ describe("a flat name", () => {
     ["something_mid_block.weight", "mid_block.weight"],
   ])("%s is not %s", (path, name) => {
     expect(find(path, name)).toBeUndefined();
+  });
+
+  test("is made of the names of the running model, whose files may have older ones", () => {
+    const name = "vit.encoder.layer.0.output.dense.weight";
+    const renames = renamesFor(new Set(["vit"]));
+    const names = new PipelineNames(new Map([[name, tensor(name, [1])]]), renames);
+    for (const flat of ["lycoris_vit_layers_0_mlp_fc2.weight", "lycoris_vit_encoder_layer_0_output_dense.weight"]) {
+      expect(names.find(flat)).toMatchObject({ kind: "one", tensor: { name } });
+    }
   });
 
   test("of two tensors is never guessed", () => {
@@ -73,7 +82,7 @@ describe("a path is known by its names in both worlds:", () => {
 describe("a layer that the base fuses or splits", () => {
   const fusedOf = (path: string, ...names: readonly string[]) => {
     const tensors = new Map(names.map((name) => [name, tensor(name, [12, 2])]));
-    const found = new PipelineNames(tensors, new NameIndex(tensors, [])).findFused(path);
+    const found = new PipelineNames(tensors, []).findFused(path);
     return found && { ...found, tensors: found.tensors.map(({ name }) => name) };
   };
 

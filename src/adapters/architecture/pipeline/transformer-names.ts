@@ -2,7 +2,7 @@
  * Paths in the transformers of Flux and Stable Diffusion 3 and in OpenCLIP's text encoders: the original ones and those of
  * diffusers and transformers (diffusers 0.35 `scripts/convert_flux_to_diffusers.py`, `convert_sd3_to_diffusers.py`).
  *
- * Left out: the last modulations, whose halves the two worlds have the other way round.
+ * Left out: modulations of Stable Diffusion 3's contexts, of which the last block's alone has its halves the other way round.
  */
 
 import type { FusedPaths, PathPair } from "./path-pairs.ts";
@@ -57,8 +57,19 @@ const OPEN_CLIP: readonly PathPair[] = [
   ["transformer.resblocks.*.mlp.c_proj", "text_model.encoder.layers.*.mlp.fc2"],
 ];
 
+/** The last modulation of both: (shift, scale) in the original, (scale, shift) in diffusers. */
+const SWAPPED: PathPair = ["final_layer.adaLN_modulation.1", "norm_out.linear"];
+
 /** Original first. */
-export const PATH_PAIRS: readonly PathPair[] = [...FLUX, ...SD3, ...OPEN_CLIP];
+export const PATH_PAIRS: readonly PathPair[] = [...FLUX, ...SD3, SWAPPED, ...OPEN_CLIP];
+
+/** Whether two names, flat or not, are of the two worlds for one layer whose halves they have the other way round. */
+export function swapsHalves(name: string, other: string): boolean {
+  const [original, diffusers] = SWAPPED.map((path) => `.${path}`.replaceAll(".", "_"));
+  const [first, second] = [name, other].map((path) => `.${path}`.replaceAll(".", "_"));
+  const are = (a = "", b = "") => first?.endsWith(a) === true && second?.endsWith(b) === true;
+  return are(original, diffusers) || are(diffusers, original);
+}
 
 const QUERY_KEY_VALUE = [1, 1, 1];
 

@@ -6,6 +6,8 @@
 import { UnsupportedError } from "../../../core/errors.ts";
 import type { JsonObject } from "../../../core/json.ts";
 import { originalPaths, wholesOf } from "../../architecture/pipeline/aliases.ts";
+import { swapsHalves } from "../../architecture/pipeline/transformer-names.ts";
+import { swapHalves } from "../../swap-halves.ts";
 import type { PlacedModule } from "../pipeline-part.ts";
 
 type Family = "sd" | "sdxl" | "flux" | "sd3" | "other";
@@ -42,7 +44,10 @@ function layerOf(entry: PlacedModule, family: Family): FlatLayer {
       return { name: start + flat(fused.whole), parts, shares: fused.shares };
     }
     const original = originalPaths(path).find((name) => block.test(name)) ?? originalPaths(path)[0];
-    if (original !== undefined) return single(start + flat(original), entry);
+    if (original !== undefined) {
+      const module = swapsHalves(path, original) ? swapHalves(entry.module) : entry.module;
+      return single(start + flat(original), { ...entry, module });
+    }
   }
   if (component === "unet" && family === "sdxl") {
     const [original, ...others] = originalPaths(path);
