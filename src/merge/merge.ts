@@ -58,9 +58,6 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
     warnings: inputs.warnings,
   };
   if (options.dryRun) return { ...report, plan: planRows(inputs.plan) };
-  if (inputs.model.graph !== undefined && (options.part !== undefined || options.finish)) {
-    throw new UsageError("parts are for safetensors: a graph is merged in one run", { subject: options.out });
-  }
   const pool = openPool(inputs.plan, options);
   try {
     if (options.part !== undefined) {
@@ -109,7 +106,7 @@ async function writeModel(inputs: Inputs, pool: MergePool, options: MergeOptions
   const output =
     model.graph === undefined
       ? stageSafetensors(inputs, plan, textWith, options)
-      : stageOnnx(inputs, model.graph, textWith, options);
+      : stageOnnx(inputs, model.graph, plan, textWith, options);
   const written = await publishStage(output, { inputs: inputFiles, signal: options.signal }, async () => {
     const executed = await fillTensors(pool, output, inputFiles, options);
     const stats = sumStats(inputs.plan, parts?.stats ?? executed.stats);

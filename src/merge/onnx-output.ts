@@ -16,13 +16,17 @@ import { filesOf, type Inputs } from "./inputs.ts";
 import type { CopyJob } from "./jobs.ts";
 import type { MergeOutput, OutputOptions } from "./output.ts";
 import type { PlacedTensor } from "./output-layout.ts";
-import type { PlannedTensor } from "./plan.ts";
+import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import { PENDING_SHA256, PROVENANCE_KEY } from "./provenance.ts";
 
-/** @param provenance text of the metadata entry for given hashes; of one length */
+/**
+ * @param plan where the numbers come from: that of the inputs, or what parts have made of it
+ * @param provenance text of the metadata entry for given hashes; of one length
+ */
 export function stageOnnx(
   inputs: Inputs,
   graph: OnnxParameters,
+  plan: MergePlan,
   provenance: (sha256: (path: string) => string) => string,
   options: OutputOptions,
 ): MergeOutput {
@@ -41,7 +45,7 @@ export function stageOnnx(
   const layout = layOutWith(() => PENDING_SHA256);
   const staged = stageModel(out, layout, { overwrite, inputs: filesOf(inputs) });
   return {
-    placed: placeTensors(layout, tensors),
+    placed: placeTensors(layout, tensors, plan),
     copies: copiesOf(layout, tensors, staged.pathOf),
     pathOf: staged.pathOf,
     files: layout.files,
@@ -60,10 +64,15 @@ export function stageOnnx(
   };
 }
 
-function placeTensors(layout: OnnxLayout, tensors: ReadonlyMap<string, PlannedTensor>): PlacedTensor[] {
-  return [...tensors].flatMap(([key, tensor]) => {
-    const place = layout.tensors.get(key);
-    return place === undefined ? [] : [{ tensor, ...place }];
+function placeTensors(
+  layout: OnnxLayout,
+  tensors: ReadonlyMap<string, PlannedTensor>,
+  plan: MergePlan,
+): PlacedTensor[] {
+  const planned = new Map(tensorsOf(plan).map((tensor) => [tensor.name, tensor]));
+  return [...tensors].flatMap(([key, { name }]) => {
+    const [place, tensor] = [layout.tensors.get(key), planned.get(name)];
+    return place === undefined || tensor === undefined ? [] : [{ tensor, ...place }];
   });
 }
 

@@ -49,7 +49,7 @@ export async function writePart(
   const staged = stageOutput(folder, { kind: "folder", overwrite: true, inputs: inputFiles });
   await publishStage(staged, { inputs: inputFiles, signal: options.signal }, async () => {
     const files = [
-      { name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(inputs.plan, part) },
+      { name: TENSORS_NAME, metadata: new Map<string, string>(), tensors: tensorsOfPart(tensorsInParts(inputs), part) },
     ];
     const layout = layOut({ ...inputs.plan, files }, { maxShardBytes: undefined, metadata: new Map() });
     staged.reserve(layout.reduce((sum, file) => sum + file.byteLength, 0));
@@ -68,9 +68,15 @@ export async function writePart(
   });
 }
 
-/** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */
-export function tensorsOfPart(plan: MergePlan, { index, count }: Part): PlannedTensor[] {
+/** What parts make: of a graph, whose files are copied around it, only the constants that change. */
+function tensorsInParts({ plan, model }: Inputs): readonly PlannedTensor[] {
   const tensors = tensorsOf(plan);
+  if (model.graph === undefined) return tensors;
+  return tensors.filter(({ action }) => action !== "copy" && action !== "remove");
+}
+
+/** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */
+export function tensorsOfPart(tensors: readonly PlannedTensor[], { index, count }: Part): PlannedTensor[] {
   const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0) || 1;
   let before = 0;
   return tensors.filter((tensor) => {
@@ -110,7 +116,9 @@ export async function openParts(
     for (const [name, tensorStats] of record.stats) stats.set(name, tensorStats);
     for (const tensor of openSafetensors(join(folder, TENSORS_NAME)).tensors.values()) tensors.set(tensor.name, tensor);
   }
+  const inParts = new Set(tensorsInParts(inputs));
   const copied = (tensor: PlannedTensor): PlannedTensor => {
+    if (!inParts.has(tensor)) return tensor;
     const source = tensors.get(tensor.name);
     if (source === undefined) problems.push(`${quote(tensor.name)} is in no part`);
     else if (source.dtype !== tensor.dtype || !sameShape(source.shape, tensor.shape)) {

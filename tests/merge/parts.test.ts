@@ -1,13 +1,14 @@
 /** A merge made in parts equals one made at once, and parts that do not belong together are not joined. */
 
-import { cpSync, existsSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type MergeOptions, merge } from "lora-tool/merge";
 import { describe, expect, test } from "vitest";
 import { tensorsOfPart } from "../../src/merge/parts.ts";
-import type { MergePlan, PlannedTensor } from "../../src/merge/plan.ts";
+import type { PlannedTensor } from "../../src/merge/plan.ts";
 import { errorOfBuilt } from "../support/errors.ts";
 import { stateOf } from "../support/folder-state.js";
+import { adaptersOf, unpackGraph } from "../support/onnx-merge.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { BASE_TENSORS, pair, Q, writeAdapter, writeBase } from "./small-model.ts";
 
@@ -39,6 +40,23 @@ describe("parts that are joined", () => {
     expect(stateOf(out)).toBe(stateOf(join(folder, "whole")));
     expect({ ...joined.result, seconds: 0 }).toEqual({ ...whole.result, seconds: 0 });
     expect(readdirSync(folder).sort()).toEqual(["joined", "whole"]);
+  });
+
+  test.each<[string, string, Partial<MergeOptions>]>([
+    ["tied-both", "dynamo", {}],
+    ["multi-adapter", "dynamo", {}],
+    ["gpt2-dora", "torchscript", {}],
+    ["llama-embedding", "unmerged-torchscript", { adapters: [], fold: true }],
+  ])("make the graph %s, %s, byte for byte what one run makes", async (name, graph, more) => {
+    const options = { base: unpackGraph(name, graph, false), adapters: adaptersOf(name), workers: 1, ...more };
+    const [whole, joined] = [join(temporaryFolder(), "out"), join(temporaryFolder(), "out")];
+    for (const folder of [whole, joined]) mkdirSync(folder);
+    const { result } = await merge({ ...options, out: join(whole, "m.onnx") });
+    await mergeInParts({ ...options, out: join(joined, "m.onnx") }, 3);
+    expect(readdirSync(joined)).toEqual(["m.onnx.parts"]);
+    const finished = await merge({ ...options, out: join(joined, "m.onnx"), finish: true, verify: true });
+    expect({ ...finished.result, seconds: 0 }).toEqual({ ...result, seconds: 0 });
+    expect(stateOf(joined)).toBe(stateOf(whole));
   });
 
   test("may come from machines where everything lies elsewhere", async () => {
@@ -221,11 +239,7 @@ describe("the cut", () => {
       modules: [],
     };
   };
-  const planOf = (sizes: readonly number[]): MergePlan => ({
-    files: [{ name: "a", metadata: new Map(), tensors: sizes.map((rows, index) => tensor(index, rows)) }],
-    unties: false,
-    vocabularySize: undefined,
-  });
+  const tensorsOf = (sizes: readonly number[]) => sizes.map((rows, index) => tensor(index, rows));
 
   test.each([
     [[5, 1, 900, 3, 3, 3]],
@@ -234,17 +248,17 @@ describe("the cut", () => {
     [[7, 0, 7, 0, 7]],
     [Array.from({ length: 100 }, (_, index) => index % 13)],
   ])("of sizes %j gives each tensor to exactly one part, in order", (sizes) => {
-    const plan = planOf(sizes);
+    const tensors = tensorsOf(sizes);
     for (const count of [1, 2, 3, 7, 200]) {
-      const parts = Array.from({ length: count }, (_, index) => tensorsOfPart(plan, { index: index + 1, count }));
+      const parts = Array.from({ length: count }, (_, index) => tensorsOfPart(tensors, { index: index + 1, count }));
       expect(parts.flat().map(({ name }) => name)).toEqual(sizes.map((_, index) => `t${index}`));
     }
   });
 
   test("shares the bytes out evenly", () => {
-    const plan = planOf(Array.from({ length: 400 }, (_, index) => 100 + (index % 7)));
+    const tensors = tensorsOf(Array.from({ length: 400 }, (_, index) => 100 + (index % 7)));
     const bytes = [1, 2, 3, 4].map((index) =>
-      tensorsOfPart(plan, { index, count: 4 }).reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
+      tensorsOfPart(tensors, { index, count: 4 }).reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
     );
     expect(Math.max(...bytes) / Math.min(...bytes)).toBeLessThan(1.02);
   });

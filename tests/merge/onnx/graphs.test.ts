@@ -384,7 +384,6 @@ describe("refuses by name", () => {
   test.each([
     [{ dtype: "f16" as const }, "UNSUPPORTED_DTYPE"],
     [{ maxShardSize: 1000 }, "INVALID_OPTION"],
-    [{ part: { index: 1, count: 2 } }, "INVALID_OPTION"],
     [{ out: "merged" }, "INVALID_OPTION"],
   ])("%o", async (options, code) => {
     const out = join(temporaryFolder(), "out" in options ? options.out : "o.onnx");
