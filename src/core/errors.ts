@@ -165,8 +165,8 @@ export class NonFiniteError extends LoraToolError {
 
 /** The caller's signal asked to stop; exit code 130. */
 export class InterruptedError extends LoraToolError {
-  constructor() {
-    super("INTERRUPTED", "interrupted");
+  constructor(hint?: string) {
+    super("INTERRUPTED", "interrupted", hint === undefined ? {} : { hint });
   }
 }
 

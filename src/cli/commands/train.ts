@@ -2,6 +2,7 @@
  * `lora-tool train`: flags → options of the library → its report in words.
  */
 
+import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { CONVENTIONS, SCALE_FORMULAS } from "../../adapters/adapter.ts";
 import { escapeText } from "../../core/text.ts";
@@ -119,6 +120,7 @@ function resultFacts(report: TrainReport, result: TrainResult): Fact[] {
   const rate = tokensPerSecond === undefined ? "" : `, ${formatCount(Math.round(tokensPerSecond))} tokens/s`;
   const adapter = `the adapter after step ${formatCount(result.writtenStep)}`;
   facts.push(["wrote", `${escapeText(report.out)}, ${adapter}, in ${formatSeconds(result.seconds)}${rate}`]);
+  facts.push(["report", escapeText(join(report.out, "report.html"))]);
   facts.push(["next", mergeCommand(report)]);
   return facts;
 }

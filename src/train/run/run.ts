@@ -51,7 +51,7 @@ export async function* runTraining(parts: RunParts, start: RunState): AsyncGener
     await setImmediate();
     if (parts.signal?.aborted) {
       if (state.step > savedStep) yield await save();
-      throw new InterruptedError();
+      throw new InterruptedError(state.step > 0 ? "--resume goes on from the last checkpoint" : undefined);
     }
     const step = state.step + 1;
     const window = windows.of(step);

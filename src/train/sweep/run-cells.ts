@@ -52,7 +52,7 @@ export async function runCells(
     ),
   );
   signal?.removeEventListener("abort", stopAll);
-  if (signal?.aborted) throw new InterruptedError();
+  if (signal?.aborted) throw new InterruptedError("the same command goes on where this one was stopped");
   const failures = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
   // Those that were stopped because of the first failure have nothing to say.
   const first = failures.find((error) => !(error instanceof InterruptedError));
