@@ -4,6 +4,7 @@
  */
 
 import { dirname, join } from "node:path";
+import { tensorBytes } from "../core/dtype.ts";
 import { FileError, FormatError, UnsupportedError } from "../core/errors.ts";
 import { parseJsonObject } from "../core/json-parser.ts";
 import { MAX_CONFIG_BYTES } from "../core/limits.ts";
@@ -23,7 +24,6 @@ import type { AdapterFiles, LayoutReader, SettingsFile } from "./layouts/layout-
 import { mlxReader } from "./layouts/mlx/read.ts";
 import { onnxAdapterReader } from "./layouts/onnx-adapter/read.ts";
 import { peftReader } from "./layouts/peft/read.ts";
-import { outputBytes } from "./output/output-tensor.ts";
 import type { AdapterOutput } from "./output/write-files.ts";
 
 /** Of PEFT, mlx-lm and diffusers. */
@@ -66,7 +66,7 @@ export async function openAdapter(path: string): Promise<Adapter> {
 export function readPlanned(layout: Layout, output: AdapterOutput, path: string): Adapter {
   const tensors = output.tensors.map(({ name, dtype, shape, blocks: [block], ...tensor }): [string, TensorData] => {
     const source = block?.view.tensor.source ?? { kind: "memory", bytes: new Uint8Array() };
-    return [name, { name, dtype, shape, byteLength: outputBytes({ name, dtype, shape, ...tensor }), source }];
+    return [name, { name, dtype, shape, byteLength: tensorBytes({ dtype, shape, ...tensor }), source }];
   });
   const [[name, text] = []] = output.texts;
   const file = name === undefined ? path : join(path, name);

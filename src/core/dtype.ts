@@ -5,6 +5,8 @@
  * `Record` (safetensors 0.8: 22 dtypes, ONNX IR 14: 26 element types). Sizes are in bits, because some are below a byte.
  */
 
+import { productOf, type Shape } from "./shape.ts";
+
 export const DTYPE_BITS = {
   bool: 8,
   u2: 2,
@@ -47,6 +49,11 @@ export type FloatDtype = (typeof FLOAT_DTYPES)[number];
 /** Whether arithmetic is defined for the dtype here; see `FLOAT_DTYPES`. */
 export function isFloatDtype(dtype: Dtype): dtype is FloatDtype {
   return (FLOAT_DTYPES as readonly Dtype[]).includes(dtype);
+}
+
+/** Bytes of a tensor whose shape was checked, its last byte filled up. */
+export function tensorBytes({ dtype, shape }: { readonly dtype: Dtype; readonly shape: Shape }): number {
+  return Math.ceil((productOf(shape) * DTYPE_BITS[dtype]) / 8);
 }
 
 /** Bytes of one element of a float dtype. */

@@ -45,6 +45,20 @@ export function openFileSync(path: string, shownPath = path): OpenFile {
   }
 }
 
+/** Bytes that can be read at any place. */
+export interface RandomAccess {
+  /** Named in errors. */
+  readonly path: string;
+  readonly size: number;
+  /** Fills `target` from `position` on. */
+  readonly read: (target: Uint8Array, position: number) => void;
+}
+
+/** @param shownPath how errors name the file */
+export function accessTo({ fd, identity: { size } }: OpenFile, shownPath: string): RandomAccess {
+  return { path: shownPath, size, read: (target, position) => readFullySync(fd, target, position, shownPath) };
+}
+
 /** Runs `use` on an open file and closes it. */
 export function withFile<Result>(path: string, use: (file: OpenFile) => Result, shownPath = path): Result {
   const file = openFileSync(path, shownPath);

@@ -6,9 +6,17 @@
 import { FormatError } from "../core/errors.ts";
 import { MAX_SAFETENSORS_HEADER_BYTES } from "../core/limits.ts";
 import { escapeText } from "../core/text.ts";
+import type { RandomAccess } from "./byte-source.ts";
 
 /** First bytes that tell something; enough for a whole Git-LFS pointer. */
-export const DETECTION_BYTES = 512;
+const DETECTION_BYTES = 512;
+
+/** The bytes that tell what a file is; fewer where it has no more. */
+export function readStart({ size, read }: RandomAccess): Uint8Array {
+  const start = new Uint8Array(Math.min(DETECTION_BYTES, size));
+  read(start, 0);
+  return start;
+}
 
 interface LookAlike {
   readonly what: string;

@@ -13,7 +13,7 @@ import { summarise } from "../core/text.ts";
 import { explainAbsent } from "./absent-path.ts";
 import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
-import { configInMetadata, readModelConfig } from "./model-config.ts";
+import { configInMetadata, findModelConfig, readModelConfig } from "./model-config.ts";
 import { collectSmallFiles, listFolder, resolveInFolder } from "./model-folder.ts";
 import { CONFIG_KEY } from "./onnx/metadata.ts";
 import type { OnnxModel } from "./onnx/model.ts";
@@ -155,11 +155,7 @@ interface FoundConfig {
 }
 
 function readConfigBeside(path: string): FoundConfig {
-  const folder = dirname(path);
-  return attemptConfig(() => {
-    if (!listFolder(folder).includes("config.json")) return undefined;
-    return readModelConfig(resolveInFolder(folder, "config.json"), join(folder, "config.json"));
-  });
+  return attemptConfig(() => findModelConfig(dirname(path)));
 }
 
 /** Exported models carry theirs in the metadata. */

@@ -5,8 +5,8 @@
 
 import { resolve } from "node:path";
 import { UnsupportedError } from "../core/errors.ts";
-import { readFullySync, withFile } from "./byte-source.ts";
-import { assertNotLookAlike, DETECTION_BYTES, startsLikeSafetensors } from "./detect.ts";
+import { accessTo, withFile } from "./byte-source.ts";
+import { assertNotLookAlike, readStart, startsLikeSafetensors } from "./detect.ts";
 import { openGguf, startsLikeGguf } from "./gguf/reader.ts";
 import { openOnnxStore, startsLikeOnnx } from "./onnx/reader.ts";
 import { openOnnxAdapter, startsLikeOnnxAdapter } from "./onnx-adapter/reader.ts";
@@ -69,11 +69,7 @@ function formatInside(path: string): FormatName | undefined {
       hint: "pickle files can run code: save the weights as safetensors where the model was made",
     });
   }
-  const start = withFile(path, ({ fd, identity }) => {
-    const bytes = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
-    readFullySync(fd, bytes, 0, path);
-    return bytes;
-  });
+  const start = withFile(path, (file) => readStart(accessTo(file, path)));
   const format = NAMES.find((name) => FORMATS[name].detect(start));
   if (format === undefined) assertNotLookAlike(start, path);
   return format;

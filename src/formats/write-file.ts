@@ -7,7 +7,7 @@ import { chmod, copyFile, stat } from "node:fs/promises";
 import { setImmediate } from "node:timers/promises";
 import { FileError, InterruptedError, toFileError } from "../core/errors.ts";
 import { MAX_IO_BYTES } from "../core/limits.ts";
-import { isTransient, readFullySync, withFile } from "./byte-source.ts";
+import { isTransient, readChunks } from "./byte-source.ts";
 
 /** Bytes of one step of a copy. */
 const COPY_BYTES = 4 * 1024 * 1024;
@@ -56,15 +56,12 @@ export function fillFileSync(path: string, content: Uint8Array | string): void {
 
 /** Fills a file that a stage has created with another file's bytes; mode and times are not taken over. */
 export function copyIntoSync(source: string, path: string): void {
-  withFileToWrite(path, (target) => {
-    withFile(source, ({ fd, identity }) => {
-      const chunk = new Uint8Array(Math.min(COPY_BYTES, identity.size));
-      for (let position = 0; position < identity.size; position += chunk.length) {
-        const bytes = chunk.subarray(0, Math.min(chunk.length, identity.size - position));
-        readFullySync(fd, bytes, position, source);
-        writeAllSync(target, bytes, position, path);
-      }
-    });
+  withFileToWrite(path, (fd) => {
+    let position = 0;
+    for (const chunk of readChunks(source, COPY_BYTES)) {
+      writeAllSync(fd, chunk, position, path);
+      position += chunk.length;
+    }
   });
 }
 

@@ -6,18 +6,14 @@
  * nodes that write over their input make the true number smaller, the engine's rounding of blocks makes it larger.
  */
 
-import { DTYPE_BITS } from "../core/dtype.ts";
-import { elementCount } from "../core/shape.ts";
+import { tensorBytes } from "../core/dtype.ts";
 import type { Graph, GraphNode } from "../formats/onnx/graph.ts";
 import { GraphBuilder } from "./builder.ts";
 
 /** Without inputs and initialisers, which are there all the time. */
 export function peakBytes(graph: Graph): number {
   const g = GraphBuilder.from(graph);
-  const sizeOf = (name: string): number => {
-    const { dtype, shape } = g.value(name);
-    return ((elementCount(shape) ?? 0) * DTYPE_BITS[dtype]) / 8;
-  };
+  const sizeOf = (name: string): number => tensorBytes(g.value(name));
   const order = runOrder(graph);
   const lastReader = new Map<string, number>();
   for (const [index, { inputs }] of order.entries()) for (const input of inputs) lastReader.set(input, index);

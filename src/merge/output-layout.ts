@@ -5,8 +5,7 @@
  * files of at most that many bytes, as Hugging Face's `save_pretrained` does; a tensor above the limit gets its own.
  */
 
-import { DTYPE_BITS } from "../core/dtype.ts";
-import { elementCount } from "../core/shape.ts";
+import { tensorBytes } from "../core/dtype.ts";
 import { encodeHeader } from "../formats/safetensors/writer.ts";
 import type { FrameEntry } from "../formats/weights-frame.ts";
 import { type MergePlan, type PlannedFile, type PlannedTensor, tensorsOf } from "./plan.ts";
@@ -29,17 +28,12 @@ export interface OutputFile {
   readonly byteLength: number;
 }
 
-/** Bytes of a planned tensor in the output. */
-export function outputBytes(tensor: PlannedTensor): number {
-  return Math.ceil(((elementCount(tensor.shape) ?? 0) * DTYPE_BITS[tensor.dtype]) / 8);
-}
-
 /** Deals the planned files into files of at most `maxShardBytes` of tensor data; the metadata is the first file's. */
 function reshard(files: readonly PlannedFile[], maxShardBytes: number): PlannedFile[] {
   const shards: PlannedTensor[][] = [];
   let filled = Number.POSITIVE_INFINITY;
   for (const tensor of tensorsOf({ files })) {
-    const bytes = outputBytes(tensor);
+    const bytes = tensorBytes(tensor);
     if (filled + bytes > maxShardBytes) {
       shards.push([]);
       filled = 0;
@@ -83,7 +77,7 @@ function placeTensors(file: PlannedFile, extraMetadata: ReadonlyMap<string, stri
   const header = encodeHeader(entries, metadata);
   let offset = header.byteLength;
   const tensors = file.tensors.map((tensor) => {
-    const placed = { tensor, file: file.name, offset, byteLength: outputBytes(tensor) };
+    const placed = { tensor, file: file.name, offset, byteLength: tensorBytes(tensor) };
     offset += placed.byteLength;
     return placed;
   });

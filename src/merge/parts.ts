@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { tensorBytes } from "../core/dtype.ts";
 import { MismatchError, toFileError } from "../core/errors.ts";
 import type { Part } from "../core/part.ts";
 import type { RunOptions } from "../core/progress.ts";
@@ -24,7 +25,7 @@ import type { TensorData } from "../formats/tensor-store.ts";
 import { fillFileSync } from "../formats/write-file.ts";
 import { fillTensors, hashFiles, type MergePool } from "./execute.ts";
 import { adapterFilesOf, filesOf, type Inputs } from "./inputs.ts";
-import { layOut, numberOf, outputBytes } from "./output-layout.ts";
+import { layOut, numberOf } from "./output-layout.ts";
 import { encodePartRecord, readPartRecord } from "./part-record.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import type { TensorStats } from "./tensor-executor.ts";
@@ -77,12 +78,12 @@ function tensorsInParts({ plan, model }: Inputs): readonly PlannedTensor[] {
 
 /** The tensors of one part: neighbours, chosen so that every part writes about as many bytes. */
 export function tensorsOfPart(tensors: readonly PlannedTensor[], { index, count }: Part): PlannedTensor[] {
-  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0) || 1;
+  const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0) || 1;
   let before = 0;
   return tensors.filter((tensor) => {
     // The middle of the tensor decides, so each belongs to exactly one part.
-    const middle = before + outputBytes(tensor) / 2;
-    before += outputBytes(tensor);
+    const middle = before + tensorBytes(tensor) / 2;
+    before += tensorBytes(tensor);
     return Math.min(count, Math.floor((middle / total) * count) + 1) === index;
   });
 }

@@ -5,7 +5,7 @@
  * double precision, without the engine, so that an error of the engine shows too.
  */
 
-import { DTYPE_BITS, isFloatDtype } from "../core/dtype.ts";
+import { DTYPE_BITS, isFloatDtype, tensorBytes } from "../core/dtype.ts";
 import { assertOptionKinds, type OptionKinds } from "../core/option-kinds.ts";
 import type { RunOptions } from "../core/progress.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
@@ -16,7 +16,6 @@ import type { TensorData } from "../formats/tensor-store.ts";
 import { type MergePool, openPool } from "./execute.ts";
 import { INPUT_OPTION_KINDS, type InputOptions, openInputs } from "./inputs.ts";
 import { type CompareJob, cutByRows, type VerifyJob } from "./jobs.ts";
-import { outputBytes } from "./output-layout.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import { type AdapterSummary, type PlannedRow, planRows, summariseAdapter } from "./report.ts";
 import { graphDifferences } from "./verify-graph.ts";
@@ -111,7 +110,7 @@ export async function verifyTensors(
 ): Promise<Verification> {
   const { staying, jobs, problems } = planChecks(tensors, merged);
   const results = new Map<string, VerifiedTensor>();
-  const total = staying.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
+  const total = staying.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
   let done = 0;
   await pool.run(jobs, ({ kind, job, result }) => {
     if (kind !== "verify" && kind !== "compare") return;

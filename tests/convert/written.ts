@@ -16,11 +16,12 @@ import { onnxAdapterWriter } from "../../src/adapters/layouts/onnx-adapter/write
 import { peftReader } from "../../src/adapters/layouts/peft/read.ts";
 import { peftWriter } from "../../src/adapters/layouts/peft/write.ts";
 import type { MatrixView } from "../../src/adapters/matrix.ts";
-import { type OutputTensor, outputBytes } from "../../src/adapters/output/output-tensor.ts";
+import type { OutputTensor } from "../../src/adapters/output/output-tensor.ts";
 import { TensorPieces } from "../../src/adapters/output/tensor-pieces.ts";
 import { factorViews } from "../../src/adapters/resolve/factor-views.ts";
 import { readNumbers } from "../../src/adapters/resolve/tensor-values.ts";
 import { prepareAdapter } from "../../src/convert/prepare.ts";
+import { tensorBytes } from "../../src/core/dtype.ts";
 import type { JsonObject } from "../../src/core/json.ts";
 import { parseJsonObject } from "../../src/core/json-parser.ts";
 import type { TensorData } from "../../src/formats/tensor-store.ts";
@@ -56,7 +57,7 @@ export function written(adapter: Adapter, layout: Layout, baseConfig: JsonObject
 function materialise(tensor: OutputTensor, pieces: TensorPieces): TensorData {
   const { name, dtype, shape } = tensor;
   const bytes = Uint8Array.from(Buffer.concat([...pieces.of(tensor)].map((piece) => Buffer.from(piece))));
-  return { name, dtype, shape, byteLength: outputBytes(tensor), source: { kind: "memory", bytes } };
+  return { name, dtype, shape, byteLength: tensorBytes(tensor), source: { kind: "memory", bytes } };
 }
 
 export interface Delta {

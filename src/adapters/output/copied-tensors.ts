@@ -3,8 +3,8 @@
  * fraction of what its bytes cost on their way through this process, and only the other tensors are written.
  */
 
+import { tensorBytes } from "../../core/dtype.ts";
 import { withFile } from "../../formats/byte-source.ts";
-import { outputBytes } from "./output-tensor.ts";
 import { wholeSource } from "./tensor-pieces.ts";
 import type { PlacedTensor } from "./write-placed.ts";
 
@@ -28,7 +28,7 @@ export function findCopied(entries: readonly PlacedTensor[], size: number): Copi
     if (file !== undefined) byFile.set(file, (byFile.get(file) ?? new Set()).add(entry));
   }
   const pays = ([file, tensors]: [string, ReadonlySet<PlacedTensor>]) => {
-    const bytes = [...tensors].reduce((sum, { tensor }) => sum + outputBytes(tensor), 0);
+    const bytes = [...tensors].reduce((sum, { tensor }) => sum + tensorBytes(tensor), 0);
     return (
       bytes >=
       LEAST_SHARE *

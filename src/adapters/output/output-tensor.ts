@@ -3,7 +3,7 @@
  * padded with zeros, multiplied. Plain data; the numbers stay on disk until the file is filled.
  */
 
-import { DTYPE_BITS, type Dtype } from "../../core/dtype.ts";
+import type { Dtype } from "../../core/dtype.ts";
 import { elementCount, type Shape } from "../../core/shape.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import type { FrameEntry } from "../../formats/weights-frame.ts";
@@ -50,11 +50,6 @@ export function stacked(name: string, shape: Shape, columns: number, blocks: rea
 /** The same numbers in f32. */
 export function inF32(tensor: OutputTensor): OutputTensor {
   return { ...tensor, dtype: "f32" };
-}
-
-/** Bytes of the tensor in the file. */
-export function outputBytes({ dtype, shape }: FrameEntry): number {
-  return ((elementCount(shape) ?? 0) * DTYPE_BITS[dtype]) / 8;
 }
 
 /** Whether every product with the factor is exact, but for what leaves the range of the dtype. */

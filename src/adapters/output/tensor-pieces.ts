@@ -4,14 +4,14 @@
  */
 
 import { createKernels, type Kernels } from "../../core/cast/kernels.ts";
-import { DTYPE_BITS, type Dtype, type FloatDtype, isFloatDtype } from "../../core/dtype.ts";
+import { DTYPE_BITS, type Dtype, type FloatDtype, isFloatDtype, tensorBytes } from "../../core/dtype.ts";
 import { NonFiniteError } from "../../core/errors.ts";
 import { readTensorRangeSync } from "../../formats/byte-source.ts";
 import { placeOf, type TensorData } from "../../formats/tensor-store.ts";
 import { floatDtypeOf } from "../load-matrix.ts";
 import { type MatrixView, sliceRows } from "../matrix.ts";
 import { addRounding, type Multiply, multiplier, NO_ROUNDING, type Rounding } from "./multiply.ts";
-import { type Block, type OutputTensor, outputBytes } from "./output-tensor.ts";
+import type { Block, OutputTensor } from "./output-tensor.ts";
 import { elementsOf, readElements } from "./read-elements.ts";
 
 /** A multiple of every element's size. */
@@ -51,7 +51,7 @@ export class TensorPieces {
 
   *#tiles(tensor: OutputTensor): Generator<Uint8Array> {
     const rowBytes = (tensor.columns * DTYPE_BITS[tensor.dtype]) / 8;
-    const rows = outputBytes(tensor) / rowBytes;
+    const rows = tensorBytes(tensor) / rowBytes;
     const most = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
     for (let start = 0; start < rows; start += most) {
       const count = Math.min(most, rows - start);
@@ -134,7 +134,7 @@ export function wholeSource({ blocks, columns, dtype, ...entry }: OutputTensor):
   if (block === undefined || other !== undefined || block.view.tensor.dtype !== dtype) return undefined;
   const { view, rowStart, rowStep, columnStart, columnStep } = block;
   const isPlain = isContiguous(view) && rowStart === 0 && rowStep === 1 && columnStart === 0 && columnStep === 1;
-  return isPlain && view.columns === columns && view.tensor.byteLength === outputBytes({ ...entry, dtype })
+  return isPlain && view.columns === columns && view.tensor.byteLength === tensorBytes({ ...entry, dtype })
     ? block
     : undefined;
 }

@@ -3,18 +3,18 @@
  */
 
 import { createKernels } from "../../core/cast/kernels.ts";
-import { floatBytes, isFloatDtype } from "../../core/dtype.ts";
+import { floatBytes, isFloatDtype, tensorBytes } from "../../core/dtype.ts";
 import { NonFiniteError } from "../../core/errors.ts";
 import type { RunOptions } from "../../core/progress.ts";
 import type { TensorData } from "../../formats/tensor-store.ts";
 import { fillFileInPieces } from "../../formats/write-file.ts";
-import { inF32, type OutputTensor, outputBytes } from "./output-tensor.ts";
+import { inF32, type OutputTensor } from "./output-tensor.ts";
 import { TensorPieces } from "./tensor-pieces.ts";
 
 /** The tensor as it will be, before anything is written. */
 export function plannedTensor(tensor: OutputTensor, path = "", offset = 0): TensorData {
   const { name, dtype, shape } = tensor;
-  return { name, dtype, shape, byteLength: outputBytes(tensor), source: { kind: "file", path, offset } };
+  return { name, dtype, shape, byteLength: tensorBytes(tensor), source: { kind: "file", path, offset } };
 }
 
 /**
@@ -27,7 +27,7 @@ export async function writeScratch(
   tensors: readonly OutputTensor[],
   { signal, onProgress }: RunOptions,
 ): Promise<TensorData[]> {
-  const total = tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0);
+  const total = tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0);
   const counted = function* () {
     const pieces = new TensorPieces();
     let done = 0;

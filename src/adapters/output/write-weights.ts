@@ -3,13 +3,14 @@
  * threads, each at its offsets. The bytes are the same.
  */
 
+import { tensorBytes } from "../../core/dtype.ts";
 import type { RunOptions } from "../../core/progress.ts";
 import { WorkerPool, workerCount } from "../../engine/worker-pool.ts";
 import type { WeightsFrame } from "../../formats/weights-frame.ts";
 import { copyInto, fillFileInPieces, setSizeSync, withFileToWrite, writeAllSync } from "../../formats/write-file.ts";
 import { findCopied } from "./copied-tensors.ts";
 import type { Rounding } from "./multiply.ts";
-import { type OutputTensor, outputBytes } from "./output-tensor.ts";
+import type { OutputTensor } from "./output-tensor.ts";
 import { TensorPieces } from "./tensor-pieces.ts";
 import { type PlacedTensor, writePlaced } from "./write-placed.ts";
 
@@ -80,7 +81,7 @@ function bytesBetween(
     bytes.set(lead, bytes.length - lead.length);
     const offset = position;
     const tensor = tensors[index];
-    if (tensor !== undefined) [position, start] = [end + outputBytes(tensor), new Uint8Array()];
+    if (tensor !== undefined) [position, start] = [end + tensorBytes(tensor), new Uint8Array()];
     return { offset, bytes };
   });
 }
@@ -111,11 +112,11 @@ async function writeInThreads(
     settings: {},
     signal,
   });
-  let done = size - onDisk.reduce((sum, { tensor }) => sum + outputBytes(tensor), 0);
+  let done = size - onDisk.reduce((sum, { tensor }) => sum + tensorBytes(tensor), 0);
   try {
     await pool.run(jobsOf(path, onDisk), ({ job, result }) => {
       for (const [name, rounding] of result) roundings.set(name, rounding);
-      done += job.entries.reduce((sum, { tensor }) => sum + outputBytes(tensor), 0);
+      done += job.entries.reduce((sum, { tensor }) => sum + tensorBytes(tensor), 0);
       onProgress?.({ phase: "write", done, total: size, unit: "bytes" });
     });
   } finally {
@@ -131,7 +132,7 @@ function jobsOf(path: string, entries: readonly PlacedTensor[]): FillJob[] {
   let bytes = 0;
   for (const entry of entries) {
     current.push(entry);
-    bytes += outputBytes(entry.tensor);
+    bytes += tensorBytes(entry.tensor);
     if (bytes < JOB_BYTES) continue;
     jobs.push({ kind: "fill", path, entries: current });
     current = [];

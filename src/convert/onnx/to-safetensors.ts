@@ -8,8 +8,9 @@
 import { join } from "node:path";
 import { modelTypes } from "../../adapters/architecture/model-types.ts";
 import { assertOutputName } from "../../adapters/output/output-name.ts";
-import { type OutputTensor, outputBytes } from "../../adapters/output/output-tensor.ts";
+import type { OutputTensor } from "../../adapters/output/output-tensor.ts";
 import { writeAdapter } from "../../adapters/output/write-files.ts";
+import { tensorBytes } from "../../core/dtype.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import type { Model } from "../../formats/model.ts";
 import { openModel } from "../../formats/open-model.ts";
@@ -50,7 +51,7 @@ export async function convertToSafetensors(options: ConvertOptions): Promise<Mod
     to: "safetensors",
     modelType: [...modelTypes(model.config)][0],
     tensors: tensors.length,
-    bytes: tensors.reduce((sum, tensor) => sum + outputBytes(tensor), 0),
+    bytes: tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0),
     notes: config === undefined && !isFile ? [...notes, "no config.json was found: put it into the folder"] : notes,
     // Where all weights are there, what has no name is none.
     warnings: [...model.store.warnings, ...(isComplete ? [] : warnings)],

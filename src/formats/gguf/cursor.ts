@@ -5,24 +5,17 @@
 
 import { FormatError } from "../../core/errors.ts";
 import { MAX_GGUF_HEADER_BYTES, MAX_GGUF_STRING_BYTES } from "../../core/limits.ts";
+import type { RandomAccess } from "../byte-source.ts";
 
 const FIRST_BYTES = 64 * 1024;
 
-export interface GgufSource {
-  /** How errors name it. */
-  readonly path: string;
-  readonly size: number;
-  /** Fills `target` from `position` of the file. */
-  readonly read: (target: Uint8Array, position: number) => void;
-}
-
 export class GgufCursor {
-  readonly #source: GgufSource;
+  readonly #source: RandomAccess;
   #bytes = new Uint8Array(0);
   #view = new DataView(this.#bytes.buffer);
   #at = 0;
 
-  constructor(source: GgufSource) {
+  constructor(source: RandomAccess) {
     this.#source = source;
   }
 

@@ -9,7 +9,8 @@ import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { MAX_GGUF_ALIGNMENT } from "../../core/limits.ts";
 import { elementCount, formatShape, type Shape } from "../../core/shape.ts";
 import { quote } from "../../core/text.ts";
-import { GgufCursor, type GgufSource } from "./cursor.ts";
+import type { RandomAccess } from "../byte-source.ts";
+import { GgufCursor } from "./cursor.ts";
 import { ALIGNMENT_KEY, MIN_PAIR_BYTES, readMetadata } from "./metadata.ts";
 import { GGML_TYPES, type GgmlType } from "./types.ts";
 
@@ -37,7 +38,7 @@ export interface GgufHeader {
 }
 
 /** @throws {FormatError | UnsupportedError} for anything that llama.cpp would not load */
-export function readHeader(source: GgufSource): GgufHeader {
+export function readHeader(source: RandomAccess): GgufHeader {
   const cursor = new GgufCursor(source);
   const magic = cursor.view(MAGIC.length);
   if (!MAGIC.every((byte, at) => magic.getUint8(at) === byte)) {
@@ -120,7 +121,7 @@ function placeTensors(
   dataStart: number,
   alignment: number,
   cursor: GgufCursor,
-  source: GgufSource,
+  source: RandomAccess,
 ): { readonly tensors: readonly GgufTensor[]; readonly end: number } {
   let [next, end] = [0, dataStart];
   const tensors = infos.map(({ offset, ...info }) => {

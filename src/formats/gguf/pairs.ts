@@ -3,7 +3,7 @@
  * one as it was, arrays and all.
  */
 
-import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
+import { accessTo, withFile } from "../byte-source.ts";
 import { GgufCursor } from "./cursor.ts";
 import { MAGIC } from "./header.ts";
 import { F32, readMetadata } from "./metadata.ts";
@@ -23,9 +23,9 @@ const COUNTS_BYTES = MAGIC.length + 4 + 8 + 8;
  * @param path of a file that was opened before, and so checked
  */
 export function pairsWithF32(path: string, key: string, value: number): GgufPairs {
-  return withFile(path, ({ fd, identity: { size } }: OpenFile) => {
-    const read = (target: Uint8Array, position: number) => readFullySync(fd, target, position, path);
-    const cursor = new GgufCursor({ path, size, read });
+  return withFile(path, (file) => {
+    const source = accessTo(file, path);
+    const cursor = new GgufCursor(source);
     cursor.skip(COUNTS_BYTES - 8);
     const count = Number(cursor.u64());
     const parts: Uint8Array[] = [];
@@ -35,7 +35,7 @@ export function pairsWithF32(path: string, key: string, value: number): GgufPair
       const [name] = [...readMetadata(cursor, 1).keys()];
       found ||= name === key;
       const bytes = new Uint8Array(cursor.position - start);
-      read(bytes, start);
+      source.read(bytes, start);
       parts.push(name === key ? f32Pair(key, value) : bytes);
     }
     if (!found) parts.push(f32Pair(key, value));

@@ -5,8 +5,8 @@
  */
 
 import { UnsupportedError } from "../../core/errors.ts";
-import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
-import { assertNotLookAlike, DETECTION_BYTES } from "../detect.ts";
+import { accessTo, type OpenFile, withFile } from "../byte-source.ts";
+import { assertNotLookAlike, readStart } from "../detect.ts";
 import type { TensorData, TensorStore } from "../tensor-store.ts";
 import { type GgufTensor, MAGIC, readHeader } from "./header.ts";
 
@@ -22,13 +22,11 @@ export function startsLikeGguf(start: Uint8Array): boolean {
  * @throws {FormatError | UnsupportedError} for what llama.cpp would not load, and for one part of several
  */
 export function openGguf(path: string, shownPath = path): TensorStore {
-  const open = ({ fd, identity }: OpenFile): TensorStore => {
-    const { size } = identity;
-    const read = (target: Uint8Array, position: number) => readFullySync(fd, target, position, shownPath);
-    const start = new Uint8Array(Math.min(DETECTION_BYTES, size));
-    read(start, 0);
+  const open = (file: OpenFile): TensorStore => {
+    const source = accessTo(file, shownPath);
+    const start = readStart(source);
     if (!startsLikeGguf(start)) assertNotLookAlike(start, shownPath);
-    const { metadata, tensors, warnings } = readHeader({ path: shownPath, size, read });
+    const { metadata, tensors, warnings } = readHeader(source);
     const parts = Number(metadata.get("split.count") ?? 1);
     if (parts > 1) {
       throw new UnsupportedError("UNSUPPORTED_FORMAT", `is one of ${parts} parts of a split file`, {
@@ -40,7 +38,7 @@ export function openGguf(path: string, shownPath = path): TensorStore {
       path: shownPath,
       tensors: new Map(tensors.map((tensor) => [tensor.name, toTensor(tensor, path)])),
       metadata,
-      files: [identity],
+      files: [file.identity],
       warnings: [...warnings, ...quantisedWarning(tensors)],
     };
   };

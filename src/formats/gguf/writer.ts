@@ -5,9 +5,8 @@
  * the next multiple of 32 on, each tensor padded to one.
  */
 
-import { DTYPE_BITS } from "../../core/dtype.ts";
+import { tensorBytes } from "../../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
-import { elementCount } from "../../core/shape.ts";
 import type { FrameEntry, WeightsFrame } from "../weights-frame.ts";
 import { DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, padded } from "./header.ts";
 import { F32, STRING, U32 } from "./metadata.ts";
@@ -49,7 +48,7 @@ export function ggufFrame(
   const starts = entries.map((entry) => {
     const start = end;
     writeInfo(writer, entry, start);
-    end = padded(start + ((elementCount(entry.shape) ?? 0) * DTYPE_BITS[entry.dtype]) / 8, alignment);
+    end = padded(start + tensorBytes(entry), alignment);
     return start;
   });
   const header = writer.finish();

@@ -8,7 +8,7 @@
 import * as flatbuffers from "flatbuffers";
 import { FormatError } from "../../core/errors.ts";
 import { MAX_TENSOR_RANK } from "../../core/limits.ts";
-import type { RandomAccess } from "../onnx/wire.ts";
+import type { RandomAccess } from "../byte-source.ts";
 
 const WINDOW_BYTES = 4_096;
 

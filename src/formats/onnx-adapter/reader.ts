@@ -12,8 +12,8 @@ import { DTYPE_BITS } from "../../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
 import { MAX_ONNX_MESSAGES } from "../../core/limits.ts";
 import { elementCount, formatShape } from "../../core/shape.ts";
-import { readFullySync, withFile } from "../byte-source.ts";
-import { assertNotLookAlike, DETECTION_BYTES } from "../detect.ts";
+import { accessTo, type OpenFile, withFile } from "../byte-source.ts";
+import { assertNotLookAlike, readStart } from "../detect.ts";
 import { dtypeOfElementType } from "../onnx/element-type.ts";
 import type { TensorData, TensorStore } from "../tensor-store.ts";
 import { FlatReader, type FlatTable } from "./flat-reader.ts";
@@ -34,13 +34,10 @@ export function startsLikeOnnxAdapter(start: Uint8Array): boolean {
  * @throws {FormatError | UnsupportedError} naming the file and, where there is one, the parameter
  */
 export function openOnnxAdapter(path: string, shownPath = path): TensorStore {
-  const open = ({ fd, identity }: { readonly fd: number; readonly identity: TensorStore["files"][number] }) => {
-    const { size } = identity;
-    const read = (target: Uint8Array, position: number) => readFullySync(fd, target, position, shownPath);
-    const start = new Uint8Array(Math.min(DETECTION_BYTES, size));
-    read(start, 0);
-    assertAdapter(start, shownPath);
-    const flat = new FlatReader({ path: shownPath, size, read });
+  const open = (opened: OpenFile): TensorStore => {
+    const source = accessTo(opened, shownPath);
+    assertAdapter(readStart(source), shownPath);
+    const flat = new FlatReader(source);
     const adapter = flat.tableAt(0);
     const formatVersion = readInt(flat, adapter, ADAPTER_FIELDS.formatVersion);
     if (formatVersion !== FORMAT_VERSION) {
@@ -52,7 +49,7 @@ export function openOnnxAdapter(path: string, shownPath = path): TensorStore {
       ["model_version", String(readInt(flat, adapter, ADAPTER_FIELDS.modelVersion))],
     ]);
     const tensors = readParameters(flat, adapter, { path, shownPath });
-    return { path: shownPath, tensors, metadata, files: [identity], warnings: [] };
+    return { path: shownPath, tensors, metadata, files: [opened.identity], warnings: [] };
   };
   return withFile(path, open, shownPath);
 }

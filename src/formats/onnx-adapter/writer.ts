@@ -7,9 +7,8 @@
  */
 
 import * as flatbuffers from "flatbuffers";
-import { DTYPE_BITS } from "../../core/dtype.ts";
+import { tensorBytes } from "../../core/dtype.ts";
 import { FormatError, UnsupportedError } from "../../core/errors.ts";
-import { elementCount } from "../../core/shape.ts";
 import { isWellFormed } from "../../core/text.ts";
 import { DTYPE_ELEMENT_TYPES } from "../onnx/element-type.ts";
 import type { FrameEntry, WeightsFrame } from "../weights-frame.ts";
@@ -83,7 +82,7 @@ function placeData(header: Uint8Array, tables: readonly number[], entries: reado
   let end = header.length;
   const before: Uint8Array[] = [];
   const offsets = entries.map((entry, index) => {
-    const byteLength = Math.ceil(((elementCount(entry.shape) ?? 0) * DTYPE_BITS[entry.dtype]) / 8);
+    const byteLength = tensorBytes(entry);
     const start = Math.ceil((end + LENGTH_BYTES) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
     const table = tables[index] ?? 0;
     const field = table + buffer.__offset(table, 4 + 2 * PARAMETER_FIELDS.rawData);

@@ -3,7 +3,7 @@
  */
 
 import { FileError } from "../../core/errors.ts";
-import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
+import { accessTo, type OpenFile, withFile } from "../byte-source.ts";
 import type { FileIdentity, MemoryRange } from "../tensor-store.ts";
 import { WireReader } from "./wire-reader.ts";
 
@@ -34,11 +34,7 @@ export function withWire<Result>(opened: OpenedModel, use: (wire: WireReader) =>
 
 /** A reader over an open file. */
 export function wireOf(fd: number, { identity, path }: OpenedModel): WireReader {
-  return new WireReader({
-    path,
-    size: identity.size,
-    read: (target, position) => readFullySync(fd, target, position, path),
-  });
+  return new WireReader(accessTo({ fd, identity }, path));
 }
 
 /** Bytes that are made once, at the first look; a copy to another thread is a look. */

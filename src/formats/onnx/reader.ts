@@ -8,8 +8,8 @@
 
 import { FormatError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
-import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
-import { assertNotLookAlike, DETECTION_BYTES } from "../detect.ts";
+import { accessTo, type OpenFile, withFile } from "../byte-source.ts";
+import { assertNotLookAlike, readStart } from "../detect.ts";
 import type { FileIdentity, TensorStore } from "../tensor-store.ts";
 import { checkModel } from "./check.ts";
 import { collectConstants } from "./constants.ts";
@@ -50,8 +50,7 @@ export function startsLikeOnnx(start: Uint8Array): boolean {
 export function openOnnx(path: string, options: OpenOnnxOptions = {}): OnnxModel {
   const { allowHardLinks = false, shownPath = path, dataFiles } = options;
   const open = ({ fd, identity }: OpenFile) => {
-    const start = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
-    readFullySync(fd, start, 0, shownPath);
+    const start = readStart(accessTo({ fd, identity }, shownPath));
     assertLooksLikeOnnx(start, shownPath);
     const warnings = new Warnings(shownPath);
     const external = new ExternalFiles({ model: path, shownPath, allowHardLinks }, warnings, dataFiles);

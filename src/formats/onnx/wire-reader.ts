@@ -9,18 +9,9 @@
 import protobuf from "protobufjs/minimal.js";
 import { FormatError } from "../../core/errors.ts";
 import { MAX_ONNX_MESSAGES, MAX_ONNX_TEXT_BYTES, MAX_PROTOBUF_DEPTH } from "../../core/limits.ts";
+import type { RandomAccess } from "../byte-source.ts";
 import { decodeText } from "./text.ts";
-import {
-  END_GROUP,
-  FIXED32,
-  FIXED64,
-  type Field,
-  LENGTH_DELIMITED,
-  type RandomAccess,
-  type Span,
-  START_GROUP,
-  VARINT,
-} from "./wire.ts";
+import { END_GROUP, FIXED32, FIXED64, type Field, LENGTH_DELIMITED, type Span, START_GROUP, VARINT } from "./wire.ts";
 
 const WINDOW_BYTES = 32 * 1024;
 /** The longest primitive: a varint of 64 bits. */

@@ -4,15 +4,6 @@
  * https://protobuf.dev/programming-guides/encoding/ . A tag is `field << 3 | wire type`.
  */
 
-/** Bytes that can be read at any place. */
-export interface RandomAccess {
-  /** Named in errors. */
-  readonly path: string;
-  readonly size: number;
-  /** Fills `target` from `position` on. */
-  readonly read: (target: Uint8Array, position: number) => void;
-}
-
 /** A message and where it lies, in bytes from the start of the file. */
 export interface Span {
   /** Field number under which the parent holds it; 0 for the file itself. */

@@ -3,8 +3,8 @@
  */
 
 import { FormatError } from "../../core/errors.ts";
-import { type OpenFile, readFullySync, withFile } from "../byte-source.ts";
-import { assertNotLookAlike, DETECTION_BYTES } from "../detect.ts";
+import { accessTo, type OpenFile, withFile } from "../byte-source.ts";
+import { assertNotLookAlike, readStart } from "../detect.ts";
 import type { TensorData, TensorStore } from "../tensor-store.ts";
 import { LENGTH_BYTES, parseHeader, parseHeaderLength } from "./header.ts";
 
@@ -17,8 +17,8 @@ import { LENGTH_BYTES, parseHeader, parseHeaderLength } from "./header.ts";
  */
 export function openSafetensors(path: string, shownPath = path): TensorStore {
   const read = ({ fd, identity }: OpenFile): TensorStore => {
-    const start = new Uint8Array(Math.min(DETECTION_BYTES, identity.size));
-    readFullySync(fd, start, 0, shownPath);
+    const source = accessTo({ fd, identity }, shownPath);
+    const start = readStart(source);
     if (start.length === 0) {
       throw new FormatError("EMPTY_FILE", "the file is empty", { file: shownPath, hint: "download it again" });
     }
@@ -28,10 +28,10 @@ export function openSafetensors(path: string, shownPath = path): TensorStore {
         file: shownPath,
       });
     }
-    const json = new Uint8Array(parseHeaderLength(start, identity.size, shownPath));
-    readFullySync(fd, json, LENGTH_BYTES, shownPath);
+    const json = new Uint8Array(parseHeaderLength(start, source.size, shownPath));
+    source.read(json, LENGTH_BYTES);
     const dataStart = LENGTH_BYTES + json.length;
-    const header = parseHeader(json, identity.size - dataStart, shownPath);
+    const header = parseHeader(json, source.size - dataStart, shownPath);
 
     const tensors = new Map<string, TensorData>();
     for (const { name, dtype, shape, begin, end } of header.tensors) {

@@ -36,9 +36,9 @@ async function bothOrders(base: string, adapter: string): Promise<Orders> {
   if (merged === undefined || converted === undefined) throw new Error("no paths");
   const exported = join(folder, "exported.onnx");
   await convert({ input: base, to: "onnx", out: exported });
-  await merge({ base: exported, adapters: [{ path: adapter }], out: merged });
+  await merge({ base: exported, adapters: [{ path: adapter }], out: merged, workers: 1 });
   const checkpoint = join(folder, "checkpoint");
-  await merge({ base, adapters: [{ path: adapter }], out: checkpoint });
+  await merge({ base, adapters: [{ path: adapter }], out: checkpoint, workers: 1 });
   await convert({ input: checkpoint, to: "onnx", out: converted });
   return { merged, converted };
 }
