@@ -6,9 +6,11 @@
  * renders with the turn ends where the turn does. Nothing is searched for in the text.
  */
 
-import { Template } from "@huggingface/jinja";
+import type { Template } from "@huggingface/jinja";
 import { FormatError } from "../../core/errors.ts";
+import type { JsonObject } from "../../core/json.ts";
 import { quote } from "../../core/text.ts";
+import { parseTemplate, renderTemplate } from "./jinja.ts";
 import type { Messages } from "./row-messages.ts";
 import { toPlain } from "./tokenizer/component.ts";
 import type { TemplateSource } from "./tokenizer/open-tokenizer.ts";
@@ -40,9 +42,9 @@ export class ChatTemplate {
   constructor({ text, file }: TemplateSource, specialTokens: ReadonlyMap<string, string>) {
     this.#file = file;
     this.#specialTokens = specialTokens;
-    this.#plain = this.#guard(() => new Template(text));
+    this.#plain = this.#guard(() => parseTemplate(text));
     const marked = text.replace(GENERATION, markTag);
-    this.#marked = marked === text ? undefined : this.#guard(() => new Template(marked));
+    this.#marked = marked === text ? undefined : this.#guard(() => parseTemplate(marked));
   }
 
   /**
@@ -58,15 +60,12 @@ export class ChatTemplate {
     if (this.#marked !== undefined) {
       const turns = this.#markedTurns(text, render("marked", messages.length));
       if (scoredFrom === 0) return { text, turns };
-      const prompt = render("plain", scoredFrom);
-      if (!text.startsWith(prompt))
-        throw this.#rewrites(scoredFrom - 1, "is rendered otherwise once later messages follow");
-      return { text, turns: turns.filter(({ start }) => start >= prompt.length) };
+      const prompt = this.#lengthIn(text, render("plain", scoredFrom), scoredFrom - 1);
+      return { text, turns: turns.filter(({ start }) => start >= prompt) };
     }
     const turns = assistantTurns(row).map((index) => {
       const turn = this.#lastTurn(render, index);
-      if (!text.startsWith(turn.text)) throw this.#rewrites(index, "is rendered otherwise once later messages follow");
-      return { start: turn.start, end: turn.text.length };
+      return { start: turn.start, end: this.#lengthIn(text, turn.text, index) };
     });
     return { text, turns };
   }
@@ -85,7 +84,7 @@ export class ChatTemplate {
   }
 
   #renderer({ messages, tools }: Messages): Renderer {
-    const plain = messages.map(toPlain);
+    const plain = messages.map((message) => toPlain(withReasoning(message)));
     const variables = {
       ...Object.fromEntries(this.#specialTokens),
       tools: tools === undefined ? null : toPlain(tools),
@@ -94,7 +93,7 @@ export class ChatTemplate {
     return (which, count, prompt = false) => {
       const template = which === "marked" && this.#marked !== undefined ? this.#marked : this.#plain;
       const input = { ...variables, messages: plain.slice(0, count), add_generation_prompt: prompt };
-      return this.#guard(() => template.render(input));
+      return this.#guard(() => renderTemplate(template, input));
     };
   }
 
@@ -104,6 +103,15 @@ export class ChatTemplate {
     const text = render("plain", index + 1);
     if (!text.startsWith(before)) throw this.#rewrites(index, "does not continue the prompt for it");
     return { text, start: before.length };
+  }
+
+  /** How much of a text is what its first messages are rendered to; Phi-3 ends every text with EOS, not every turn. */
+  #lengthIn(text: string, beginning: string, lastIndex: number): number {
+    if (text.startsWith(beginning)) return beginning.length;
+    const eos = this.#specialTokens.get("eos_token") ?? "";
+    const open = beginning.endsWith(eos) ? beginning.slice(0, beginning.length - eos.length) : beginning;
+    if (text.startsWith(open)) return open.length;
+    throw this.#rewrites(lastIndex, "is rendered otherwise once later messages follow");
   }
 
   #markedTurns(text: string, marked: string): Turn[] {
@@ -144,6 +152,16 @@ export class ChatTemplate {
 
 /** Text of the first `count` messages, with the prompt for an answer or without. */
 type Renderer = (which: "plain" | "marked", count: number, prompt?: boolean) => string;
+
+/** Names of what a message thinks: the first is the one that templates know, gpt-oss's know the second. */
+const REASONING = ["reasoning_content", "thinking", "reasoning"];
+
+/** Under both names, whichever it has, as in transformers. */
+function withReasoning(message: JsonObject): JsonObject {
+  const reasoning = REASONING.map((key) => message.get(key)).find((value) => value !== undefined && value !== null);
+  if (reasoning === undefined) return message;
+  return new Map([["thinking", reasoning], ...message, ["reasoning_content", reasoning]]);
+}
 
 /** Those to be learned. */
 function assistantTurns({ messages, scoredFrom }: Messages): number[] {

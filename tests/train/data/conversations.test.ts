@@ -174,6 +174,25 @@ describe("a chat template", () => {
     expect(encoded.sequence.labels.at(-1)).toBe(encoded.sequence.tokens.at(-1));
   });
 
+  test.each([
+    ["strip('x-')", " a "],
+    ["lstrip('x-')", " a -xx-"],
+    ["rstrip('x-')", "-x- a "],
+    ["strip()", "-x- a -xx-"],
+    ["replace('-', '').strip('xa ')", ""],
+  ])("strips as Python does: %s", (call, expected) => {
+    const template = new ChatTemplate({ text: `{{ messages[0].content.${call} }}`, file: "t" }, new Map());
+    const messages = messagesOf([{ role: "assistant", content: "-x- a -xx-" }]);
+    expect(template.render({ messages, tools: undefined, scoredFrom: 0 }).text).toBe(expected);
+  });
+
+  test.each(["reasoning_content", "thinking", "reasoning"])("gets what a message thinks under %s", (key) => {
+    const source = "{{ messages[0].reasoning_content }}/{{ messages[0].thinking }}";
+    const template = new ChatTemplate({ text: source, file: "t" }, new Map());
+    const messages = messagesOf([{ role: "assistant", content: "a", [key]: "hm" }]);
+    expect(template.render({ messages, tools: undefined, scoredFrom: 0 }).text).toBe("hm/hm");
+  });
+
   test("gets tools, tool calls and every special token", () => {
     const source =
       "{{ bos_token is defined }}{{ eos_token }}{{ tools[0].name }}{% for m in messages %}{{ m.role }}{{ m.tool_calls[0].name if m.tool_calls else m.content }}{% endfor %}";
