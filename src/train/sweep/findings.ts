@@ -66,7 +66,7 @@ function firstStepLaw(scaling: Convention, cells: readonly CellResult[]): Findin
   const law = scaling === "lora" ? "falls as 1/√rank" : "is the same for all ranks";
   return [
     {
-      verdict: decide(exponent, holds),
+      verdict: decide(exponent !== undefined, holds),
       claim: `${CONVENTION_NAMES[scaling]}: the gradient norm of the first step ${law}`,
       evidence: `${listOf(norms)}: rank^${formatNumber(exponent)}, expected ${formatNumber(expected)} ± ${FIRST_STEP_TOLERANCE}`,
     },
@@ -77,7 +77,7 @@ function ranksAlike(groups: readonly SeedGroup[], at: string): Finding {
   const { range, spreads } = lossesOf(groups);
   const seedSpread = mean(spreads.map(({ low, high }) => high - low));
   return {
-    verdict: severalSeeds(groups) ? (range <= seedSpread ? "holds" : "fails") : "open",
+    verdict: decide(severalSeeds(groups) && Number.isFinite(range), range <= seedSpread),
     claim: `LoRA: ranks end alike, within what seeds make of one rank${at}`,
     evidence: `final losses ${listLosses(groups)}: ranks differ by ${formatNumber(range)}, seeds by ${formatNumber(seedSpread)}`,
   };
@@ -108,7 +108,7 @@ function highestBelowLowest(groups: readonly SeedGroup[], at: string): Finding {
 function loraDiffersLess(lora: readonly SeedGroup[], rslora: readonly SeedGroup[], at: string): Finding {
   const [own, other] = [lossesOf(lora).range, lossesOf(rslora).range];
   return {
-    verdict: own < other ? "holds" : "fails",
+    verdict: decide(Number.isFinite(own) && Number.isFinite(other), own < other),
     claim: `LoRA's ranks differ less than rsLoRA's${at}`,
     evidence: `final losses differ by ${formatNumber(own)} between ranks under LoRA, by ${formatNumber(other)} under rsLoRA`,
   };
@@ -117,7 +117,7 @@ function loraDiffersLess(lora: readonly SeedGroup[], rslora: readonly SeedGroup[
 function normCollapses(groups: readonly SeedGroup[], at: string): Finding {
   const { norms, exponent } = normsOf(groups);
   return {
-    verdict: decide(exponent, (exponent ?? 0) < COLLAPSE_EXPONENT),
+    verdict: decide(exponent !== undefined, (exponent ?? 0) < COLLAPSE_EXPONENT),
     claim: `LoRA: the mean gradient norm collapses as the rank grows${at}`,
     evidence: `${listOf(norms)}: rank^${formatNumber(exponent)} (1/√rank is −0.5)`,
   };
@@ -128,7 +128,7 @@ function normStays(groups: readonly SeedGroup[], at: string): Finding {
   const values = norms.map(([, norm]) => norm);
   const ratio = Math.max(...values) / Math.min(...values);
   return {
-    verdict: decide(exponent, ratio < 10 && (exponent ?? 0) > COLLAPSE_EXPONENT),
+    verdict: decide(exponent !== undefined, ratio < 10 && (exponent ?? 0) > COLLAPSE_EXPONENT),
     claim: `rsLoRA: the mean gradient norm keeps its order of magnitude at every rank${at}`,
     evidence: `${listOf(norms)}: rank^${formatNumber(exponent)}, largest to smallest ${formatNumber(ratio)}`,
   };
@@ -148,7 +148,10 @@ function bestRates(scaling: Convention, groups: readonly SeedGroup[]): Finding[]
   const different = new Set(best.map(({ lr }) => lr)).size;
   return [
     {
-      verdict: different === 1 ? "holds" : "fails",
+      verdict: decide(
+        best.every(({ loss }) => Number.isFinite(loss)),
+        different === 1,
+      ),
       claim: `${CONVENTION_NAMES[scaling]}: one learning rate is best for all ranks`,
       evidence: best.map(({ rank, lr, loss }) => `rank ${rank}: ${lr} (loss ${formatNumber(loss)})`).join(", "),
     },
@@ -170,8 +173,9 @@ function severalSeeds(groups: readonly SeedGroup[]): boolean {
   return groups.some(({ cells }) => cells.length > 1);
 }
 
-function decide(exponent: number | undefined, holds: boolean): Verdict {
-  if (exponent === undefined) return "open";
+/** A run that diverged has no loss to compare: where ranks end then says nothing of how far they are apart. */
+function decide(canBeDecided: boolean, holds: boolean): Verdict {
+  if (!canBeDecided) return "open";
   return holds ? "holds" : "fails";
 }
 

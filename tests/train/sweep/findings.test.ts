@@ -43,6 +43,21 @@ describe("claims", () => {
     expect(verdicts(cells).get("LoRA: ranks end alike, within what seeds make of one rank")).toBe("open");
   });
 
+  it("stay open where a run diverged and they are about how far losses are apart", () => {
+    const cells = makeCells(AS_THE_PAPER_SAYS, { ranks: RANKS, seeds: [1, 2], lrs: [1e-3, 1e-2] });
+    const diverged = (hits: (cell: CellResult) => boolean) =>
+      verdicts(cells.map((cell) => (hits(cell) ? { ...cell, diverged: "step 7: the loss is NaN" } : cell)));
+    const one = diverged(
+      ({ rank, seed, lr, scaling }) => scaling === "lora" && rank === 64 && seed === 1 && lr === 1e-2,
+    );
+    expect(one.get("LoRA: ranks end alike, within what seeds make of one rank at learning rate 0.01")).toBe("open");
+    expect(one.get("LoRA's ranks differ less than rsLoRA's at learning rate 0.01")).toBe("open");
+    expect(one.get("LoRA: ranks end alike, within what seeds make of one rank at learning rate 0.001")).toBe("holds");
+    const high = diverged(({ rank, scaling }) => scaling === "rslora" && rank === 64);
+    expect(high.get("rsLoRA: one learning rate is best for all ranks")).toBe("open");
+    expect(high.get("rsLoRA: the highest rank ends below the lowest at learning rate 0.001")).toBe("fails");
+  });
+
   it("are the law of the first step alone after one step", () => {
     const findings = findClaims(makeCells(AS_THE_PAPER_SAYS, { ranks: RANKS, seeds: [1], steps: 1 }));
     expect(findings.map(({ claim }) => claim)).toEqual([
