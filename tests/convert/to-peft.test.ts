@@ -58,6 +58,23 @@ test("rows of tokens alone are of PEFT's type for them, whose LoRA needs a targe
   expect(settings).toMatchObject({ peft_type: "TRAINABLE_TOKENS", token_indices: [6, 0] });
 });
 
+test.each([
+  ["base_model.model.model.norm.ln_tuning_layers.weight", { peft_type: "LN_TUNING", target_modules: ["norm"] }],
+  ["base_model.model.model.norm.ln_tuning_layers.default.weight", { peft_type: "LN_TUNING", target_modules: ["norm"] }],
+  ["base_model.model.model.norm.weight", { peft_type: "LORA", target_modules: ["absent"], modules_to_save: ["norm"] }],
+])("whole modules alone are of PEFT's type for norms, whose LoRA needs a target: %s", async (name, settings) => {
+  const folder = temporaryFolder();
+  const base = writeBase(folder);
+  const adapter = writeAdapter(folder, { [name]: { shape: [8], value: (index) => 2 + index } }, settings);
+  const [out, merged] = [join(folder, "converted"), join(folder, "merged")];
+  await convert({ input: adapter, to: "peft", out });
+  const report = await merge({ base, adapters: [{ path: adapter }], out: merged, workers: 1 });
+  expect(report.tensors).toMatchObject({ copy: 3, replace: 1 });
+  expect(await verify({ base, adapters: [{ path: out }], merged, workers: 1 })).toMatchObject({ different: 0 });
+  const written = JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8"));
+  expect(written).toMatchObject({ peft_type: "LN_TUNING", target_modules: ["model.norm"] });
+});
+
 describe("LoHa and LoKr beside whole tensors", () => {
   const factor = (name: string, shape: readonly number[]) => [`base_model.model.${Q}.${name}`, { shape }] as const;
   const LOHA: SmallTensors = Object.fromEntries([

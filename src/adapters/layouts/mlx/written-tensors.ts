@@ -44,8 +44,12 @@ export function stackTensors(
   ];
 }
 
-/** Path of the layer in mlx-lm's model; Mixtral keeps the name of its block that transformers 5 renamed. */
+/** Models whose block keeps the name in mlx-lm that transformers 5 changed. */
+const SPARSE_BLOCK_TYPES = ["mixtral", "phimoe", "minimax"];
+
+/** Path of the layer in mlx-lm's model. */
 export function stackName({ path, layer }: ExpertStack, config: JsonObject | undefined): string {
-  const own = modelTypes(config).has("mixtral") ? path.replace(/\.mlp$/, ".block_sparse_moe") : path;
+  const types = modelTypes(config);
+  const own = SPARSE_BLOCK_TYPES.some((type) => types.has(type)) ? path.replace(/\.mlp$/, ".block_sparse_moe") : path;
   return `${own}.switch_mlp.${layer}`;
 }

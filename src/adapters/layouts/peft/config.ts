@@ -2,7 +2,7 @@
  * adapter_config.json into what the tensors need: the type of the adapter, its ranks and alphas by module, its convention.
  *
  * Settings and their meaning: PEFT 0.21.2 (`LoraConfig`, `AdaLoraConfig`, `LoHaConfig`, `LoKrConfig`, `IA3Config`,
- * `VeraConfig`, `TrainableTokensConfig`). Every setting is checked; what is unknown or not supported is refused (`unsupported.ts`).
+ * `VeraConfig`, `TrainableTokensConfig`, `LNTuningConfig`). Every setting is checked; what is unknown or not supported is refused (`unsupported.ts`).
  */
 
 import type { JsonObject } from "../../../core/json.ts";
@@ -96,6 +96,7 @@ function readScales(settings: Settings, type: PeftType, compiler: PatternCompile
   switch (type) {
     case "IA3":
     case "TRAINABLE_TOKENS":
+    case "LN_TUNING":
       return { rank: 0, alpha: 0, rankPattern: none, alphaPattern: none };
     case "ADALORA":
       // `r` and `alpha_pattern` are not used; `rank_pattern` holds other things, see `rank-allocation.ts`.

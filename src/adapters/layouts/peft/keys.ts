@@ -2,7 +2,7 @@
  * What a tensor of a PEFT file is, from its name alone (PEFT 0.21.2 `save_and_load.py`, and raw state dicts).
  *
  * `base_model.model.` + path of the module + what it is. Inside the path: `base_layer` (a wrapped module), `token_adapter`,
- * `modules_to_save.<adapter>`; after the factor's name: the name of the adapter, in raw state dicts only.
+ * `modules_to_save.<adapter>`, `ln_tuning_layers` with the adapter in raw state dicts only; after the factor's name: the name of the adapter, in raw state dicts only.
  */
 
 import { PRODUCT_FACTORS } from "../product-factors.ts";
@@ -107,9 +107,10 @@ function readPlace(path: readonly string[]): ModulePlace {
 }
 
 function readParameter(segments: readonly string[]): KeyMeaning {
-  const saved = segments.indexOf("modules_to_save");
-  const adapter = saved < 0 ? undefined : segments[saved + 1];
-  const path = saved < 0 ? segments : [...segments.slice(0, saved), ...segments.slice(saved + 2)];
+  const saved = segments.findIndex((segment) => WHOLE.has(segment));
+  const hasAdapter = saved >= 0 && (segments[saved] === "modules_to_save" || segments.length > saved + 2);
+  const adapter = hasAdapter ? segments[saved + 1] : undefined;
+  const path = segments.filter((_, index) => index !== saved && !(hasAdapter && index === saved + 1));
   const parameter = path.at(-1) ?? "";
   const module = modulePath(path.slice(0, -1));
   if (parameter === "") return { kind: "unknown" };
@@ -119,6 +120,9 @@ function readParameter(segments: readonly string[]): KeyMeaning {
 function modulePath(path: readonly string[]): string {
   return path.filter((segment) => segment !== "base_layer" && segment !== "token_adapter").join(".");
 }
+
+/** What stands before the parameters of a module that was trained whole. */
+const WHOLE: ReadonlySet<string> = new Set(["modules_to_save", "ln_tuning_layers"]);
 
 const FACTOR_SEGMENTS: ReadonlySet<string> = new Set([
   ...FACTORS.filter((factor) => !factor.includes(".")),

@@ -130,6 +130,15 @@ const METHODS: Record<Exclude<PeftType, "LORA">, string> = {
   IA3: "IA3",
   VERA: "VeRA",
   TRAINABLE_TOKENS: "trainable tokens",
+  LN_TUNING: "LN tuning",
+};
+
+/** For types that have no factors. */
+const readNone: ModuleReader = (entry, { problems }) => {
+  for (const { name } of entry.factors.values()) {
+    problems.add("ADAPTER_MISMATCH", name, "does not belong to an adapter of this type");
+  }
+  return undefined;
 };
 
 const READERS: Record<PeftType, ModuleReader> = {
@@ -139,10 +148,6 @@ const READERS: Record<PeftType, ModuleReader> = {
   LOKR: readLokr,
   IA3: readIa3,
   VERA: readVera,
-  TRAINABLE_TOKENS: (entry, { problems }) => {
-    for (const { name } of entry.factors.values()) {
-      problems.add("ADAPTER_MISMATCH", name, "does not belong to an adapter of this type");
-    }
-    return undefined;
-  },
+  TRAINABLE_TOKENS: readNone,
+  LN_TUNING: readNone,
 };

@@ -9,7 +9,7 @@ import { isTruthy, type Settings, stringField } from "./fields.ts";
 import { isKnownSetting, type KnownSetting, SETTINGS } from "./settings-table.ts";
 
 /** The adapter types that are read. */
-const PEFT_TYPES = ["LORA", "ADALORA", "LOHA", "LOKR", "IA3", "VERA", "TRAINABLE_TOKENS"] as const;
+const PEFT_TYPES = ["LORA", "ADALORA", "LOHA", "LOKR", "IA3", "VERA", "TRAINABLE_TOKENS", "LN_TUNING"] as const;
 export type PeftType = (typeof PEFT_TYPES)[number];
 
 /** Where the initialisation of LoRA leaves the base as it was; `true` and `false` as well. */
@@ -123,7 +123,6 @@ const REFUSED_TYPES: ReadonlyMap<string, string> = new Map([
     "GRALORA",
     "HIRA",
     "HRA",
-    "LN_TUNING",
     "MISS",
     "OFT",
     "OSF",

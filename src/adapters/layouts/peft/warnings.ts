@@ -64,15 +64,16 @@ function isFaint({ rank, alpha, scale }: AdapterModule): boolean {
 /** PEFT ignores tensors of modules that the settings do not name, and leaves named ones without tensors as they were. */
 function targetWarnings({ config, entries, parameters }: Findings): string[] {
   const lines: string[] = [];
-  const whole = entries.modules.filter((entry) => parameters.get(entry)?.targeted !== true);
+  const weights = entries.modules.filter((entry) => parameters.get(entry)?.targeted !== true);
   // With ensure_weight_tying PEFT adapts the other end of the tie as well.
-  const outside = config.keepsTie ? [] : whole.filter(({ place }) => !config.targets.includes(place.owner));
+  const outside = config.keepsTie ? [] : weights.filter(({ place }) => !config.targets.includes(place.owner));
   if (outside.length > 0) {
     const names = summarise(outside.map(({ place }) => quote(place.module)));
     lines.push(`the settings do not name ${names}: PEFT would ignore their tensors, here they count`);
   }
+  const whole = config.type === "LN_TUNING" ? [...entries.parameters.values()].map(({ module }) => module) : [];
   const present = new Set(
-    [...entries.modules.map(({ place }) => place.owner), ...entries.tokenRows.keys()].flatMap(suffixes),
+    [...entries.modules.map(({ place }) => place.owner), ...entries.tokenRows.keys(), ...whole].flatMap(suffixes),
   );
   const absent = (config.targets.listed ?? []).filter((name) => !present.has(name));
   if (absent.length > 0) {

@@ -25,6 +25,7 @@ import { wrapperOf, writePeftModule } from "./written-module.ts";
 import { parameterTensors } from "./written-parameters.ts";
 import { loraSettings } from "./written-settings.ts";
 import { isTokensOnly, writeTokens } from "./written-tokens.ts";
+import { isWholeOnly, writeWhole } from "./written-whole.ts";
 
 export const PEFT_WEIGHTS_NAME = "adapter_model.safetensors";
 export const PEFT_SETTINGS_NAME = "adapter_config.json";
@@ -77,7 +78,9 @@ export const peftWriter: LayoutWriter = (adapter, context) => {
       ? writeLokr(modules, adapter)
       : isTokensOnly(adapter)
         ? writeTokens(adapter.tokenRows, adapter.baseModel)
-        : undefined;
+        : isWholeOnly(adapter)
+          ? writeWhole(adapter)
+          : undefined;
   if (other !== undefined) return { ...peftFolder(other.tensors, other.settings), notes: [] };
   if (adapter.layout !== "peft") assertStackedByPeft(modules, context.baseConfig);
   const planned = planPeft({ ...adapter, modules }, { settings: carriedSettings(adapter) });

@@ -496,7 +496,7 @@ describe("any file", () => {
     },
     { requiredKeys: [] },
   );
-  const type = fc.constantFrom("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "TRAINABLE_TOKENS");
+  const type = fc.constantFrom("LORA", "ADALORA", "LOHA", "LOKR", "IA3", "TRAINABLE_TOKENS", "LN_TUNING");
 
   test("is read with each tensor in one place, or refused with a typed error", () => {
     fc.assert(

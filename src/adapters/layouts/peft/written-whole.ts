@@ -1,0 +1,37 @@
+/**
+ * Whole modules and nothing else, as PEFT saves them: type LN_TUNING, `<module>.ln_tuning_layers.<parameter>` (PEFT 0.21.2
+ * `ln_tuning/layer.py`, which takes modules of every kind). Its LoRA needs a target to load.
+ */
+
+import type { JsonObject, JsonValue } from "../../../core/json.ts";
+import { compareCodePoints } from "../../../core/text.ts";
+import type { Adapter } from "../../adapter.ts";
+import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+
+/** Whether the adapter is parameters of modules alone. */
+export function isWholeOnly({ modules, overrides, tokenRows }: Adapter): boolean {
+  return modules.length === 0 && tokenRows.length === 0 && overrides.every(({ name }) => name.includes("."));
+}
+
+export function writeWhole({ overrides, baseModel }: Adapter): {
+  readonly tensors: readonly OutputTensor[];
+  readonly settings: JsonObject;
+} {
+  const parts = overrides.map(({ name, value }) => {
+    const dot = name.lastIndexOf(".");
+    return { module: name.slice(0, dot), parameter: name.slice(dot + 1), value };
+  });
+  const names = new Set(parts.map(({ module }) => module));
+  const settings = new Map<string, JsonValue>([
+    ["peft_type", "LN_TUNING"],
+    ["task_type", null],
+    ["base_model_name_or_path", baseModel ?? null],
+    ["inference_mode", true],
+    ["target_modules", [...names].sort(compareCodePoints)],
+    ["modules_to_save", null],
+  ]);
+  const tensors = parts.map(({ module, parameter, value }) =>
+    copyOf(value, `base_model.model.${module}.ln_tuning_layers.${parameter}`),
+  );
+  return { tensors, settings };
+}
