@@ -161,7 +161,7 @@ function missingWeights(folder: string, names: readonly string[]): FileError | U
   if (names.includes("config.json") && weights.some((name) => /^model[.-]/.test(name))) {
     return new FileError("FILE_NOT_FOUND", "expected an adapter, got a model", {
       file: folder,
-      hint: "adapters lie in folders or files of their own; a base stands before them",
+      hint: "name the folder or file of the adapter itself; merge and verify take the base before it",
     });
   }
   const single = weights.length === 0 ? {} : { hint: `name the file itself: ${summarise(weights.map(quote))}` };

@@ -8,6 +8,8 @@ import { kohyaWriter } from "../adapters/layouts/kohya/write.ts";
 import { mlxWriter } from "../adapters/layouts/mlx/write.ts";
 import { onnxAdapterWriter } from "../adapters/layouts/onnx-adapter/write.ts";
 import { peftWriter } from "../adapters/layouts/peft/write.ts";
+import { isAdapter } from "../adapters/open-adapter.ts";
+import { UnsupportedError } from "../core/errors.ts";
 import { formatOf } from "../formats/registry.ts";
 import { convertAdapter } from "./convert-adapter.ts";
 import { convertToOnnx } from "./onnx/to-onnx.ts";
@@ -28,7 +30,14 @@ export const CONVERTERS: Record<ConvertTarget, (options: ConvertOptions) => Prom
   mlx: (options) => convertAdapter(options, { layout: "mlx", format: undefined, plan: mlxWriter }),
   onnx: convertToOnnx,
   // A graph holds a model. Whatever else is converted is an adapter, and the adapters of safetensors are PEFT's.
-  safetensors: (options) => (formatOf(options.input) === "onnx" ? convertToSafetensors(options) : toPeft(options)),
+  safetensors: (options) => {
+    if (formatOf(options.input) === "onnx") return convertToSafetensors(options);
+    if (isAdapter(options.input)) return toPeft(options);
+    throw new UnsupportedError("UNSUPPORTED_FORMAT", "expected an ONNX graph or an adapter", {
+      file: options.input,
+      hint: "a model in safetensors needs no conversion",
+    });
+  },
   "onnx-adapter": (options) =>
     convertAdapter(options, { layout: "onnx-adapter", format: "onnx-adapter", plan: onnxAdapterWriter }),
   peft: toPeft,

@@ -9,7 +9,7 @@ import { realpathSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { FileError, FormatError, LoraToolError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
-import { summarise } from "../core/text.ts";
+import { escapeText, summarise } from "../core/text.ts";
 import { explainAbsent } from "./absent-path.ts";
 import { findWeights, INDEX_SUFFIX } from "./find-weights.ts";
 import type { Model, WeightFile } from "./model.ts";
@@ -97,11 +97,12 @@ function openShards(folder: string, shards: readonly string[], indexPath: string
   const stores = new Map<string, TensorStore>();
   const failures: LoraToolError[] = [];
   for (const shard of shards) {
+    const shown = join(folder, shard);
     try {
-      stores.set(shard, openSafetensors(resolveInFolder(folder, shard), join(folder, shard)));
+      stores.set(shard, openSafetensors(resolveInFolder(folder, shard), shown));
     } catch (error) {
       if (!(error instanceof LoraToolError)) throw error;
-      failures.push(error);
+      failures.push(error.code === "FILE_NOT_FOUND" ? missingShard(shown, indexPath, error) : error);
     }
   }
   const [first, ...more] = failures;
@@ -113,6 +114,11 @@ function openShards(folder: string, shards: readonly string[], indexPath: string
     ...(first.hint === undefined ? {} : { hint: first.hint }),
     cause: first,
   });
+}
+
+function missingShard(shard: string, indexPath: string, cause: unknown): FileError {
+  const hint = `${escapeText(indexPath)} names it: the download may be incomplete`;
+  return new FileError("FILE_NOT_FOUND", "no such file or folder", { file: shard, hint, cause });
 }
 
 function openSingleFile(path: string): Model {

@@ -7,6 +7,7 @@ import { byteSize } from "../core/byte-size.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Model } from "../formats/model.ts";
 import { stageOutput } from "../formats/output.ts";
+import { formatOf } from "../formats/registry.ts";
 import { openSafetensors } from "../formats/safetensors/reader.ts";
 import { filesOf, type Inputs } from "./inputs.ts";
 import type { MergeOutput, OutputOptions } from "./output.ts";
@@ -64,7 +65,11 @@ export function stageSafetensors(
 
 /** A folder stays a folder; a file becomes a file, or a folder with one weights file. */
 function outputKind(model: Model, out: string): "folder" | "file" {
-  if (!out.endsWith(".safetensors")) return "folder";
+  const format = formatOf(out);
+  if (format === undefined) return "folder";
+  if (format !== "safetensors") {
+    throw new UsageError("the base is no graph: expected a folder or a .safetensors file", { subject: out });
+  }
   if (model.kind === "file") return "file";
   throw new UsageError("the base is a folder, so the output must be one", { subject: out });
 }

@@ -2,7 +2,7 @@
  * One start of a run: from its tensors on an open engine to the adapter and the report on disk.
  */
 
-import { openEngine } from "../engine/engine.ts";
+import { type Engine, openEngine } from "../engine/engine.ts";
 import { planTrainedAdapter } from "./adapter/adapter-content.ts";
 import type { TrainedSet } from "./adapter/trained-tensors.ts";
 import type { Batch } from "./data/batch.ts";
@@ -14,7 +14,7 @@ import type { TrainResult } from "./report.ts";
 import { BestValues } from "./run/best-values.ts";
 import type { CheckpointStore } from "./run/checkpoint.ts";
 import type { StepEvent } from "./run/events.ts";
-import { writeResult } from "./run/output-folder.ts";
+import { openRunFolder, writeResult } from "./run/output-folder.ts";
 import { runTraining } from "./run/run.ts";
 import { RunLog } from "./run/run-log.ts";
 import type { RunState } from "./run/run-state.ts";
@@ -32,8 +32,7 @@ export interface Session {
 }
 
 export async function runSession(session: Session): Promise<TrainResult> {
-  const { options, plan, set, store, start } = session;
-  const { settings, base, totalSteps } = plan;
+  const { options } = session;
   const started = performance.now();
   const engine = await openEngine({
     device: options.device ?? "auto",
@@ -41,6 +40,18 @@ export async function runSession(session: Session): Promise<TrainResult> {
     purpose: "train",
     ...(options.threads !== undefined && { threads: options.threads }),
   });
+  try {
+    // Not before: where there is no device, what an earlier run left stays.
+    openRunFolder(options.out, options.resume ?? false);
+    return await runOn(engine, session, started);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function runOn(engine: Engine, session: Session, started: number): Promise<TrainResult> {
+  const { options, plan, set, store, start } = session;
+  const { settings, base, totalSteps } = plan;
   const log = new RunLog(options.out, start.step, plan.report);
   try {
     const schedule = openSchedule(plan, start);
@@ -100,7 +111,6 @@ export async function runSession(session: Session): Promise<TrainResult> {
     };
   } finally {
     log.close();
-    await engine.close();
   }
 }
 

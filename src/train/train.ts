@@ -12,7 +12,7 @@ import { CheckpointStore } from "./run/checkpoint.ts";
 import type { TrainEvent } from "./run/events.ts";
 import { fingerprintOf } from "./run/fingerprint.ts";
 import { restoreTensors } from "./run/moments.ts";
-import { assertRunFolder, openRunFolder } from "./run/output-folder.ts";
+import { assertRunFolder } from "./run/output-folder.ts";
 import { resumePoint } from "./run/resume.ts";
 import { runSession } from "./session.ts";
 
@@ -37,7 +37,6 @@ export async function train(options: TrainOptions): Promise<TrainReport> {
   const set = createTrainedSet(plan);
   const store = new CheckpointStore(out);
   const found = resume ? resumePoint(store, fingerprint) : undefined;
-  openRunFolder(out, resume);
   const warnings: string[] = [];
   const onEvent = (event: TrainEvent) => {
     if (event.kind === "warning") warnings.push(event.message);

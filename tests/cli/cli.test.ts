@@ -77,6 +77,7 @@ describe("wrong usage", () => {
     ["an empty weight", ["merge", BASE, `${ADAPTER}=`, "-o", "x"], /expected a number behind "=", got ""/],
     ["a weight in words", ["merge", BASE, `${ADAPTER}=half`, "-o", "x"], /expected a number behind "=", got "half"/],
     ["an endless weight", ["merge", BASE, `${ADAPTER}=Infinity`, "-o", "x"], /got "Infinity"/],
+    ["a graph for a folder", ["merge", BASE, ADAPTER, "-o", "x.onnx"], /the base is no graph/],
     ["a file for a folder", ["merge", BASE, ADAPTER, "-o", "x.safetensors"], /the base is a folder/],
   ])("%s exits with 2, says what was expected and writes nothing", (_, args, message) => {
     const cwd = temporaryFolder();

@@ -160,6 +160,14 @@ describe.each(BROKEN)("%s", (_, make, code, reason) => {
 describe("convert", () => {
   const { adapter: input } = caseOf("kohya/lora");
 
+  test("refuses a model that is safetensors already", async () => {
+    const { base = "" } = caseOf("peft/llama-lora");
+    const error = await errorOfBuilt(() =>
+      convert({ input: base, to: "safetensors", out: join(temporaryFolder(), "out") }),
+    );
+    expect(error).toMatchObject({ code: "UNSUPPORTED_FORMAT", hint: "a model in safetensors needs no conversion" });
+  });
+
   test("refuses a flat name that no known architecture has, and names --base", async () => {
     const parent = temporaryFolder();
     const unknown = "lora_unet_some_block_0_layer";

@@ -186,6 +186,17 @@ describe("openModel", () => {
     expect(error.message).toMatch(/2 shards.*model-00001.*no such file.*model-00003.*the data ends early/);
   });
 
+  test("names a shard that is missing, and what asks for it", async () => {
+    const folder = copyOf("stories260K-sharded-bf16");
+    rmSync(join(folder, "model-00002-of-00003.safetensors"));
+    const error = await errorOf(() => openModel(folder));
+    expect(error).toMatchObject({
+      code: "FILE_NOT_FOUND",
+      file: join(folder, "model-00002-of-00003.safetensors"),
+      hint: expect.stringMatching(/index\.json names it: the download may be incomplete$/),
+    });
+  });
+
   test("refuses pickle weights, in a folder, in an index and by name", async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "pytorch_model.bin"), "");

@@ -79,6 +79,19 @@ describe("train", () => {
     expect(metricsOf(out).map(({ lr }) => lr)).toEqual([0, 5e-4, 1e-3, 1e-3]);
   });
 
+  it("leaves an earlier run as it was, or no folder, where the device is absent", () => {
+    // No platform has both.
+    const absent = ["--device", process.platform === "win32" ? "coreml" : "dml"];
+    const first = runCli(["train", "--base", TINY, "--data", ROWS, "-o", out, "--steps", "1", ...absent]);
+    expect([first.code, existsSync(out)]).toEqual([1, false]);
+    expect(runCli(command("--steps", "1")).code).toBe(0);
+    const before = readdirSync(out);
+    const weights = weightsOf(out);
+    expect(runCli([...command("--steps", "1", "--overwrite"), ...absent]).code).toBe(1);
+    expect(readdirSync(out)).toEqual(before);
+    expect(weightsOf(out).equals(weights)).toBe(true);
+  });
+
   it("saves a checkpoint on SIGINT, ends with 130, and goes on with --resume", async () => {
     const args = command("--steps", "12", "--lr", "1e-2", "--save-every", "5");
     expect(runCli(args).code).toBe(0);

@@ -47,7 +47,7 @@ export function addSweepCommand(program: Command, io: Io): void {
     .option("--finish", "write the report of the cells that parts have trained");
   addAdapterOptions(command);
   addTrainingOptions(command).option("--save-every <n>", "steps between checkpoints of a run", parseCount);
-  addOutputOptions(command, "start over: the cells and reports of an earlier sweep go once this one can start")
+  addOutputOptions(command, "start over: the cells and reports of an earlier sweep go when this one starts")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: SweepFlags) => {
       const { sweep } = await import("../../train/sweep/sweep.ts");
