@@ -18,6 +18,8 @@ export interface Folding {
   readonly removal: BranchRemoval;
   /** What the graph holds itself, as far as it is folded. */
   readonly own: readonly Adapter[];
+  /** Layer of an own branch → its tensor, which needs no name of a parameter. */
+  readonly layers: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
 
@@ -42,6 +44,7 @@ export function planFolding(model: Model, resolved: readonly ResolvedAdapter[], 
   return {
     removal: planRemoval(model.graph.model, [...covered, ...own, ...empty]),
     own: adaptersOfBranches(model.path, own),
+    layers: new Map(own.map((branch) => [layerName(branch), branch.base.held.parameter.name])),
     warnings: [
       ...line(covered.filter(holdsFactors), "the adapter takes the place of the branch in the graph"),
       ...line(empty, "the branch waits for factors and gets none: it goes"),

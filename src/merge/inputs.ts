@@ -85,17 +85,18 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
     adapters.push({ adapter: await openAdapter(path), weight });
   }
   const resolved: ResolvedAdapter[] = [];
-  const resolve = async ({ adapter, weight }: WeightedAdapter) => {
+  const resolve = async ({ adapter, weight }: WeightedAdapter, map: ReadonlyMap<string, string>) => {
     const ownWeight = takesDeltas(method) ? 1 : weight;
     const settings = { weight: ownWeight, map, ...(expertOrder && { expertOrder }) };
     resolved.push(await resolveAdapter(adapter, model, settings));
   };
-  for (const one of adapters) await resolve(one);
+  for (const one of adapters) await resolve(one, map);
   const folding = planFolding(model, resolved, fold);
-  for (const adapter of folding?.own ?? []) {
+  const { own: ownAdapters = [], layers = new Map() } = folding ?? {};
+  for (const adapter of ownAdapters) {
     const own = { adapter, weight: 1 };
     adapters.push(own);
-    await resolve(own);
+    await resolve(own, layers);
   }
   const architecture = describeArchitecture(model);
   const plan = planMerge(model, architecture, resolved, {

@@ -7,7 +7,7 @@ import { basename } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import type { OnnxLayout } from "../formats/onnx/layout.ts";
 import { assertOnnxName } from "../formats/onnx/output-name.ts";
-import { openParameters } from "../formats/onnx/parameters/open.ts";
+import { openParameters, underOldNames } from "../formats/onnx/parameters/open.ts";
 import type { OnnxParameters } from "../formats/onnx/parameters/parameters.ts";
 import { stageModel } from "../formats/onnx/staged-model.ts";
 import { finishOnnx, writeInline } from "../formats/onnx/writer.ts";
@@ -57,7 +57,7 @@ export function stageOnnx(
     flush: () => staged.flush(),
     readBack: () => {
       const dataFiles = new Map(layout.files.slice(0, -1).map((file) => [file.name, staged.pathOf(file.name)]));
-      return openParameters(staged.pathOf(name), out, { dataFiles }).store.tensors;
+      return underOldNames(graph, openParameters(staged.pathOf(name), out, { dataFiles }));
     },
     publish: (signal) => staged.publish(signal),
     discard: () => staged.discard(),

@@ -11,6 +11,7 @@ import type { RunOptions } from "../core/progress.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { quote } from "../core/text.ts";
 import { POOL_OPTION_KINDS, type PoolOptions } from "../engine/worker-pool.ts";
+import { underOldNames } from "../formats/onnx/parameters/open.ts";
 import { openModel } from "../formats/open-model.ts";
 import type { TensorData } from "../formats/tensor-store.ts";
 import { type MergePool, openPool } from "./execute.ts";
@@ -75,11 +76,11 @@ export async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const inputs = await openInputs(options);
   const { plan, model, folding, warnings } = inputs;
   const { store, graph } = await openModel(options.merged);
-  const verification = await (options.dryRun ? compareHeaders : recompute)(plan, store.tensors, options);
+  const graphs = model.graph !== undefined && graph !== undefined ? { base: model.graph, merged: graph } : undefined;
+  const tensors = graphs === undefined ? store.tensors : underOldNames(graphs.base, { graph: graphs.merged, store });
+  const verification = await (options.dryRun ? compareHeaders : recompute)(plan, tensors, options);
   const between =
-    model.graph === undefined || graph === undefined
-      ? []
-      : graphDifferences(model.graph.model, graph.model, folding?.removal);
+    graphs === undefined ? [] : graphDifferences(graphs.base.model, graphs.merged.model, folding?.removal);
   return {
     ...verification,
     passed: verification.passed && between.length === 0,

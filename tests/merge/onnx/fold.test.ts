@@ -59,6 +59,36 @@ const LAYER_FACTORS = {
   [`base_model.model.${LAYER}.lora_B.weight`]: { shape: [6, 2] },
 };
 
+test("layers fold whose names nothing tells, or only once the branch is gone", async () => {
+  const constants = {
+    w: constant({ name: "val_1", shape: [8, 6] }),
+    a: constant({ name: "val_2", shape: [8, 2] }),
+    b: constant({ name: "val_3", shape: [2, 6] }),
+  };
+  // Both products in front claim to be the layer's own.
+  for (const [layer, down] of [
+    ["n0", "n1"],
+    ["/q/MatMul", "/q/MatMul_1"],
+  ] as const) {
+    const base = writeGraph({
+      tensors: Object.values(constants),
+      nodes: [
+        named(layer, "MatMul", ["x", "val_1"], "base"),
+        named(down, "MatMul", ["x", "val_2"], "a"),
+        named("n2", "MatMul", ["a", "val_3"], "b"),
+        named("n3", "Add", ["base", "b"], "y"),
+      ],
+      inputs: [valueBytes("x", 1, ["n", 8])],
+      outputs: [valueBytes("y", 1, ["n", 6])],
+    });
+    const out = join(temporaryFolder(), "out.onnx");
+    await merge({ base, adapters: [], fold: true, out, verify: true, workers: 1 });
+    const [before, after] = [await runGraph(base, someRows()), await runGraph(out, someRows())];
+    expect(Math.max(...after.map((value, index) => Math.abs(value - (before[index] ?? 0))))).toBeLessThan(1e-5);
+    expect((await verify({ base, adapters: [], fold: true, merged: out, workers: 1 })).passed).toBe(true);
+  }
+});
+
 /** A layer as Olive exports it: factors are inputs, which may have empty defaults. */
 function oliveGraph(withDefaults: boolean): string {
   const defaults = [constant({ name: A, shape: [8, 0] }), constant({ name: B, shape: [0, 6] })];

@@ -2,7 +2,7 @@
  * An .onnx file → its constants as a store under the names of the parameters that they hold.
  */
 
-import type { TensorStore } from "../../tensor-store.ts";
+import type { TensorData, TensorStore } from "../../tensor-store.ts";
 import { type OpenOnnxOptions, openOnnx } from "../reader.ts";
 import { findParameters, type OnnxParameters } from "./parameters.ts";
 
@@ -23,4 +23,23 @@ export function openParameters(path: string, shownPath = path, options: OpenOnnx
     }),
   );
   return { graph, store: { ...model.store, tensors } };
+}
+
+/**
+ * The tensors of a changed file under the names that they had before: a constant may get a name once a LoRA branch that
+ * claimed it, too, is gone.
+ */
+export function underOldNames(before: OnnxParameters, after: OpenedParameters): ReadonlyMap<string, TensorData> {
+  const { graph, store } = after;
+  const oldNames = new Map(
+    [...before.byName.values()].flatMap(({ name, constant }) =>
+      graph.byName.has(name) ? [] : [[constant.key, name] as const],
+    ),
+  );
+  return new Map(
+    [...store.tensors].map(([name, tensor]) => {
+      const key = graph.byName.get(name)?.constant.key ?? name;
+      return [before.byName.has(name) ? name : (oldNames.get(key) ?? name), tensor];
+    }),
+  );
 }
