@@ -3,6 +3,7 @@
  */
 
 import { replaceJsonValue } from "../../core/json-edit.ts";
+import { parseJsonObject } from "../../core/json-parser.ts";
 import { formatNumber } from "../../core/json-text.ts";
 import { safetensorsFrame } from "../../formats/safetensors/writer.ts";
 import { changedTensors } from "../changed-tensors.ts";
@@ -17,10 +18,15 @@ export const rescaleMlx: Rescaler = ({ adapter, store, settings }, options) => {
     scale,
   }));
   const [first] = modules;
-  const text =
-    folds(options) && first !== undefined
-      ? replaceJsonValue(settings.text, ["lora_parameters", "scale"], formatNumber(first.alpha / first.rank))
-      : settings.text;
+  let { text } = settings;
+  if (folds(options) && first !== undefined) {
+    text = replaceJsonValue(text, ["lora_parameters", "scale"], formatNumber(first.alpha / first.rank));
+    const values = parseJsonObject(new TextEncoder().encode(settings.text), { file: settings.path });
+    const parameters = values.get("lora_parameters");
+    // Whichever version reads it: alpha / rank is 1.
+    const hasAlpha = parameters instanceof Map && parameters.has("alpha");
+    if (hasAlpha) text = replaceJsonValue(text, ["lora_parameters", "alpha"], String(first.rank));
+  }
   return {
     from: "lora",
     modules,

@@ -10,6 +10,8 @@ export interface GgufModule {
   readonly name: string;
   readonly isEmbedding: boolean;
   readonly interleavedHeads: AdapterModule["interleavedHeads"];
+  /** The layer of each expert (`gate_proj`), where all of them are one tensor; `name` is what their numbers follow. */
+  readonly expertLayer: string | undefined;
 }
 
 interface NameTable {
@@ -18,6 +20,8 @@ interface NameTable {
   /** Inside a layer. */
   readonly inside: ReadonlyMap<string, string>;
   readonly outside: ReadonlyMap<string, string>;
+  /** Inside a layer, by tensor: where the experts lie, and the layer of each. */
+  readonly experts?: ReadonlyMap<string, readonly [path: string, layer: string]>;
   /** The converter reorders the rows of queries and keys. */
   readonly reordersHeads: boolean;
 }
@@ -32,15 +36,39 @@ const LLAMA: NameTable = {
     ["ffn_gate", "mlp.gate_proj"],
     ["ffn_up", "mlp.up_proj"],
     ["ffn_down", "mlp.down_proj"],
+    // Mixtral's architecture is llama, too.
+    ["ffn_gate_inp", "block_sparse_moe.gate"],
   ]),
   outside: new Map([
     ["token_embd", "model.embed_tokens"],
     ["output", "lm_head"],
   ]),
+  experts: new Map([
+    ["ffn_gate_exps", ["block_sparse_moe.experts", "w1"]],
+    ["ffn_down_exps", ["block_sparse_moe.experts", "w2"]],
+    ["ffn_up_exps", ["block_sparse_moe.experts", "w3"]],
+  ]),
   reordersHeads: true,
 };
 
 const QWEN: NameTable = { ...LLAMA, reordersHeads: false };
+
+const QWEN_MOE: NameTable = {
+  ...QWEN,
+  inside: new Map([
+    ...LLAMA.inside,
+    ["ffn_gate_inp", "mlp.gate"],
+    ["ffn_gate_inp_shexp", "mlp.shared_expert_gate"],
+    ["ffn_gate_shexp", "mlp.shared_expert.gate_proj"],
+    ["ffn_up_shexp", "mlp.shared_expert.up_proj"],
+    ["ffn_down_shexp", "mlp.shared_expert.down_proj"],
+  ]),
+  experts: new Map([
+    ["ffn_gate_exps", ["mlp.experts", "gate_proj"]],
+    ["ffn_up_exps", ["mlp.experts", "up_proj"]],
+    ["ffn_down_exps", ["mlp.experts", "down_proj"]],
+  ]),
+};
 
 const PHI3: NameTable = {
   ...QWEN,
@@ -71,6 +99,8 @@ const TABLES: ReadonlyMap<string, NameTable> = new Map([
   ["llama", LLAMA],
   ["qwen2", QWEN],
   ["qwen3", QWEN],
+  ["qwen2moe", QWEN_MOE],
+  ["qwen3moe", QWEN_MOE],
   ["gemma", QWEN],
   ["gemma2", QWEN],
   ["gemma3", QWEN],
@@ -92,17 +122,21 @@ export function ggufModule(architecture: string, tensor: string): GgufModule | u
   if (layer === undefined) {
     const name = table?.outside.get(tensor);
     if (name === undefined) return undefined;
-    return { name, isEmbedding: tensor === "token_embd", interleavedHeads: undefined };
+    return { ...PLAIN, name, isEmbedding: tensor === "token_embd" };
   }
+  const [experts, expertLayer] = table?.experts?.get(inner) ?? [];
+  if (experts !== undefined) return { ...PLAIN, name: `${table?.layers}.${layer}.${experts}`, expertLayer };
   const path = table?.inside.get(inner);
   if (table === undefined || path === undefined) return undefined;
   const heads = inner === "attn_q" ? "query" : inner === "attn_k" ? "key" : undefined;
   return {
+    ...PLAIN,
     name: `${table.layers}.${layer}.${path}`,
-    isEmbedding: false,
     interleavedHeads: table.reordersHeads ? heads : undefined,
   };
 }
+
+const PLAIN = { isEmbedding: false, interleavedHeads: undefined, expertLayer: undefined };
 
 /**
  * The tensor of a module, without `.weight`; `undefined` when the architecture has none.
@@ -129,6 +163,8 @@ export const GGUF_ARCHITECTURE_OF_TYPE: ReadonlyMap<string, string> = new Map([
   ["mixtral", "llama"],
   ["qwen2", "qwen2"],
   ["qwen3", "qwen3"],
+  ["qwen2_moe", "qwen2moe"],
+  ["qwen3_moe", "qwen3moe"],
   ["gemma", "gemma"],
   ["gemma2", "gemma2"],
   ["gemma3_text", "gemma3"],

@@ -2,12 +2,12 @@
  * A LoRA adapter of llama.cpp (GGUF with `general.type` adapter) into an `Adapter`.
  *
  * `<tensor of the base>.lora_a` [rank, in], `.lora_b` [out, rank], as llama.cpp runs them on its own [out, in] weights;
- * `token_embd.weight.lora_a` is [tokens, rank]. Scale alpha / rank; an alpha of 0, or none, is a scale of 1.
+ * `token_embd.weight.lora_a` is [tokens, rank]; experts lie one after the other, as modules of their own here. Scale alpha / rank; an alpha of 0, or none, is a scale of 1.
  */
 
 import { FormatError } from "../../../core/errors.ts";
-import type { TensorData } from "../../../formats/tensor-store.ts";
-import type { Adapter, AdapterModule } from "../../adapter.ts";
+import { sliceTensor, type TensorData } from "../../../formats/tensor-store.ts";
+import type { Adapter, AdapterModule, LoraDelta } from "../../adapter.ts";
 import { effectiveScale } from "../../scale.ts";
 import { type AdapterFiles, FACTORS_ONLY, type LayoutReader } from "../layout-reader.ts";
 import { hasDimensions, hasShape, requireFloat } from "../peft/factor-shapes.ts";
@@ -86,8 +86,18 @@ function readModule(
   }
   requireFloat(down);
   requireFloat(up);
+  const { name, isEmbedding, interleavedHeads, expertLayer } = module;
+  const scales = scalesFor(alpha, up.shape.at(-1) ?? 0);
+  if (expertLayer !== undefined) {
+    const experts = expertFactors(down, up, problems);
+    return experts.map((delta, index) => ({
+      name: `${name}.${index}.${expertLayer}`,
+      kind: "linear",
+      delta,
+      ...scales,
+    }));
+  }
   if (!hasDimensions([down, up], [2, 2], problems)) return [];
-  const { name, isEmbedding, interleavedHeads } = module;
   const [, rank = 0] = up.shape;
   const [rows = 0, columns = 0] = down.shape;
   if (!hasShape(down, isEmbedding ? [rows, rank] : [rank, columns], problems)) return [];
@@ -96,10 +106,30 @@ function readModule(
       name,
       kind: isEmbedding ? "embedding" : "linear",
       delta: { kind: "lora", down, up, ...(isEmbedding ? { transposed: "down" as const } : {}) },
-      rank,
-      alpha: alpha === 0 ? rank : alpha,
-      scale: alpha === 0 ? 1 : effectiveScale("lora", alpha, rank),
+      ...scales,
       ...(interleavedHeads === undefined ? {} : { interleavedHeads }),
     },
   ];
+}
+
+function scalesFor(alpha: number, rank: number): Pick<AdapterModule, "rank" | "alpha" | "scale"> {
+  if (alpha === 0) return { rank, alpha: rank, scale: 1 };
+  return { rank, alpha, scale: effectiveScale("lora", alpha, rank) };
+}
+
+/** lora_a [E, rank, in], lora_b [E, out, rank] → the factors of each expert. */
+function expertFactors(down: TensorData, up: TensorData, problems: Problems): LoraDelta[] {
+  if (!hasDimensions([down, up], [3, 3], problems)) return [];
+  const [count = 0, rank = 0, inputs = 0] = down.shape;
+  if (!hasShape(up, [count, up.shape[1] ?? 0, rank], problems) || !hasShape(down, [count, rank, inputs], problems))
+    return [];
+  const partOf = (tensor: TensorData, index: number) => ({
+    ...sliceTensor(tensor, index, 1),
+    shape: tensor.shape.slice(1),
+  });
+  return Array.from({ length: count }, (_, index) => ({
+    kind: "lora",
+    down: partOf(down, index),
+    up: partOf(up, index),
+  }));
 }

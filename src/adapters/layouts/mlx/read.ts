@@ -53,7 +53,11 @@ function read({ path, store, settings: file }: AdapterFiles): Adapter {
     fanInFanOut: false,
     tensors: store.tensors,
     files: [...store.files, file.identity],
-    warnings: [...store.warnings, ...(settings.scale === 0 ? ["scale is 0: every delta is nothing"] : [])],
+    warnings: [
+      ...store.warnings,
+      ...settings.warnings,
+      ...(settings.scale === 0 ? ["scale is 0: every delta is nothing"] : []),
+    ],
   };
 }
 

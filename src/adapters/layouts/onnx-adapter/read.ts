@@ -1,6 +1,7 @@
 /**
  * An .onnx_adapter file into an `Adapter`: `<path>.lora_A.weight` [in, rank], `<path>.lora_B.weight` [rank, out], as Olive
- * names the inputs of its graphs. The scale is in `lora_B` already.
+ * names the inputs of its graphs; `<path>.lora_A.MatMul.weight` of ONNX Runtime GenAI's builder, whose `attn` is `self_attn`.
+ * The scale is in `lora_B` already.
  */
 
 import { FormatError } from "../../../core/errors.ts";
@@ -23,7 +24,8 @@ function read({ path, store }: AdapterFiles): Adapter {
   const problems = new Problems();
   const pairs = new Map<string, { down?: TensorData; up?: TensorData }>();
   for (const tensor of store.tensors.values()) {
-    const [, name, side] = /^(.+)\.lora_([AB])\.weight$/.exec(tensor.name) ?? [];
+    const [, path, side, isGenai] = /^(.+)\.lora_([AB])\.(MatMul\.)?weight$/.exec(tensor.name) ?? [];
+    const name = isGenai === undefined ? path : path?.replace(/(\.layers\.\d+)\.attn\./, "$1.self_attn.");
     if (name === undefined) {
       problems.add("ADAPTER_MISMATCH", tensor.name, "expected a name that ends in .lora_A.weight or .lora_B.weight");
       continue;

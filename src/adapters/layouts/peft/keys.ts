@@ -62,9 +62,11 @@ export type KeyMeaning =
 /** Reads the name of one tensor. */
 export function readKey(name: string): KeyMeaning {
   const segments = name
-    .replace(/^base_model\.model\./, "")
     .split(".")
-    .filter((segment) => !WRAPPERS.has(segment));
+    .filter((segment) => !WRAPPERS.has(segment))
+    .join(".")
+    .replace(/^(?:(?:module\.)*base_model\.model\.)/, "")
+    .split(".");
   if (segments.includes("original_module") || segments.includes("trainable_tokens_original")) {
     return { kind: "spent", why: "copy" };
   }
@@ -129,8 +131,8 @@ const FACTOR_SEGMENTS: ReadonlySet<string> = new Set([
   "trainable_tokens_delta",
 ]);
 
-/** What FSDP and torch.compile put into raw state dicts. */
-const WRAPPERS: ReadonlySet<string> = new Set(["_fsdp_wrapped_module", "_orig_mod"]);
+/** What FSDP, activation checkpointing and torch.compile put into raw state dicts; DDP and DeepSpeed begin with `module`. */
+const WRAPPERS: ReadonlySet<string> = new Set(["_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"]);
 
 /** VeLoRA's projections and MonteCLoRA's samplers. */
 const TRAINING_STATE: ReadonlySet<string> = new Set(["lora_velora_embed", "lora_monteclora_sampler"]);

@@ -59,6 +59,10 @@ export const SETTINGS = {
   use_qalora: "refused",
   kasa_config: "refused",
   enable_lora: "refused",
+  // ModelScope's SWIFT.
+  lora_dtype: TRAINING,
+  lorap_lr_ratio: TRAINING,
+  lorap_emb_lr: TRAINING,
   target_r: TRAINING,
   tinit: TRAINING,
   tfinal: TRAINING,

@@ -57,6 +57,27 @@ describe("the scale", () => {
   });
 });
 
+test("experts of Mixtral become one module for each, where their factors lie", () => {
+  const { modules } = read([
+    ["blk.1.ffn_up_exps.weight.lora_a", [3, 2, 8]],
+    ["blk.1.ffn_up_exps.weight.lora_b", [3, 6, 2]],
+  ]);
+  const path = "model.layers.1.block_sparse_moe.experts";
+  expect(modules.map(({ name }) => name)).toEqual([0, 1, 2].map((expert) => `${path}.${expert}.w3`));
+  for (const { delta, scale } of modules) {
+    expect(scale).toBe(2);
+    expect(delta).toMatchObject({ down: { shape: [2, 8], byteLength: 64 }, up: { shape: [6, 2], byteLength: 48 } });
+  }
+});
+
+test("experts whose numbers differ are refused", async () => {
+  const entries: readonly Entry[] = [
+    ["blk.1.ffn_up_exps.weight.lora_a", [3, 2, 8]],
+    ["blk.1.ffn_up_exps.weight.lora_b", [2, 6, 2]],
+  ];
+  expect((await errorOf(() => read(entries))).code).toBe("ADAPTER_MISMATCH");
+});
+
 test("only queries and keys of Llama are reordered", () => {
   const sides = ["attn_q", "attn_k", "attn_v"].map((name) => ggufModule("llama", `blk.0.${name}`)?.interleavedHeads);
   expect(sides).toEqual(["query", "key", undefined]);

@@ -26,6 +26,26 @@ test("settings without fine_tune_type are LoRA", () => {
   expect(mlxReader.read(files(LINEAR, { lora_parameters: { rank: 2, scale: 1 } })).method).toBe("LoRA");
 });
 
+test("use_dora is DoRA in settings from before fine_tune_type", () => {
+  const settings = { lora_layers: 8, use_dora: true, lora_parameters: { rank: 2, scale: 1 } };
+  expect(mlxReader.read(files([...LINEAR, [`${Q}.m`, [4]]], settings)).method).toBe("DoRA");
+});
+
+test.each([
+  ["counts in settings from before fine_tune_type: scale · alpha / rank", { lora_layers: 8 }, 40],
+  ["is ignored since", { fine_tune_type: "lora" }, 10],
+])("an alpha %s", (_, more, scale) => {
+  const settings = { ...more, lora_parameters: { rank: 2, alpha: 8, scale: 10 } };
+  const { modules, warnings } = mlxReader.read(files(LINEAR, settings));
+  expect(modules).toMatchObject([{ scale }]);
+  expect(warnings).toEqual([expect.stringContaining("lora_parameters has scale 10 and alpha 8")]);
+});
+
+test("an alpha that is the rank says nothing", () => {
+  const { modules, warnings } = mlxReader.read(files(LINEAR, { lora_parameters: { rank: 2, alpha: 2, scale: 10 } }));
+  expect([modules[0]?.scale, warnings]).toEqual([10, []]);
+});
+
 test("stacked experts become one module for each, where their factors lie", () => {
   const entries: readonly Entry[] = [
     ["model.layers.0.mlp.switch_mlp.up_proj.lora_a", [3, 2, 8]],

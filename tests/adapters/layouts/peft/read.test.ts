@@ -22,6 +22,19 @@ describe("names of tensors", () => {
       "a",
     ],
     [
+      "of FSDP and activation checkpointing around all",
+      {
+        "_fsdp_wrapped_module.base_model.model._checkpoint_wrapped_module.a.lora_A.default.weight": [4, 8],
+        "base_model.model.a.lora_B.weight": [6, 4],
+      },
+      "a",
+    ],
+    [
+      "of DeepSpeed around all",
+      { "module.module.base_model.model.a.lora_A.weight": [4, 8], "base_model.model.a.lora_B.weight": [6, 4] },
+      "a",
+    ],
+    [
       "of torch.compile",
       { "base_model.model._orig_mod.a.lora_A.weight": [4, 8], "base_model.model._orig_mod.a.lora_B.weight": [6, 4] },
       "a",
