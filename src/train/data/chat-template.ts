@@ -28,7 +28,7 @@ export interface Conversation {
 }
 
 /** Unicode has no characters here, and a text that holds them cannot be told from the marks. */
-const [TURN_STARTS, TURN_ENDS] = ["\ufdd0", "\ufdd1"];
+const [TURN_STARTS, TURN_ENDS, PROBE] = ["\ufdd0", "\ufdd1", "\ufdd2"];
 const GENERATION = /([ \t\n\r]*)\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}([ \t\n\r]*)/g;
 
 export class ChatTemplate {
@@ -90,19 +90,26 @@ export class ChatTemplate {
       tools: tools === undefined ? null : toPlain(tools),
       documents: null,
     };
-    return (which, count, prompt = false) => {
+    return (which, count, end) => {
       const template = which === "marked" && this.#marked !== undefined ? this.#marked : this.#plain;
-      const input = { ...variables, messages: plain.slice(0, count), add_generation_prompt: prompt };
+      const shown = [...plain.slice(0, count), ...(end === "probe" ? [{ role: "assistant", content: PROBE }] : [])];
+      const input = { ...variables, messages: shown, add_generation_prompt: end === "prompt" };
       return this.#guard(() => renderTemplate(template, input));
     };
   }
 
   /** The text of the messages up to a turn, and where the turn starts in it. */
   #lastTurn(render: Renderer, index: number): { readonly text: string; readonly start: number } {
-    const before = index === 0 ? "" : render("plain", index, true);
+    const prompt = index === 0 ? "" : render("plain", index, "prompt");
     const text = render("plain", index + 1);
-    if (!text.startsWith(before)) throw this.#rewrites(index, "does not continue the prompt for it");
-    return { text, start: before.length };
+    if (text.startsWith(prompt)) return { text, start: prompt.length };
+    // A prompt may open thoughts that a message does not have: the turn begins where any answer parts from it.
+    const common = commonPrefix(prompt, render("plain", index, "probe"));
+    const before = render("plain", index);
+    if (!text.startsWith(common) || !common.startsWith(before)) {
+      throw this.#rewrites(index, "does not continue the prompt for it");
+    }
+    return { text, start: common.length };
   }
 
   /** How much of a text is what its first messages are rendered to; Phi-3 ends every text with EOS, not every turn. */
@@ -150,8 +157,14 @@ export class ChatTemplate {
   }
 }
 
-/** Text of the first `count` messages, with the prompt for an answer or without. */
-type Renderer = (which: "plain" | "marked", count: number, prompt?: boolean) => string;
+/** Text of the first `count` messages, and behind them the prompt for an answer, or an answer that no prompt begins with. */
+type Renderer = (which: "plain" | "marked", count: number, end?: "prompt" | "probe") => string;
+
+function commonPrefix(a: string, b: string): string {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return a.slice(0, length);
+}
 
 /** Names of what a message thinks: the first is the one that templates know, gpt-oss's know the second. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"];

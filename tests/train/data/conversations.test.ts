@@ -174,6 +174,23 @@ describe("a chat template", () => {
     expect(encoded.sequence.labels.at(-1)).toBe(encoded.sequence.tokens.at(-1));
   });
 
+  test.each(["Hello", "<b>Hello</b>"])("may open thoughts in the prompt that messages lack: %s", (answer) => {
+    const source =
+      "{% for m in messages %}{% if m.role == 'user' %}<u>{{ m.content }}{% else %}<a>{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}<a><think>\n{% endif %}";
+    const template = new ChatTemplate({ text: source, file: "t" }, new Map([["eos_token", "<e>"]]));
+    const row = { messages: messagesOf(say("a", answer, "b", "c")), tools: undefined, scoredFrom: 0 };
+    const { text, turns } = template.render(row);
+    expect(text).toBe(`<u>a<a>${answer}<e><u>b<a>c<e>`);
+    expect(turns.map(({ start, end }) => text.slice(start, end))).toEqual([`${answer}<e>`, "c<e>"]);
+  });
+
+  test("is refused where a turn follows another text than the one that asks for it", async () => {
+    const source =
+      "{% if add_generation_prompt %}Answer:{% endif %}{% for m in messages %}{{ m.role }}{{ m.content }}{% endfor %}";
+    const error = await errorOf(() => encode(source, { ...qwen, messages: say("a", "b") }));
+    expect(error.message).toContain("message 2 does not continue the prompt for it");
+  });
+
   test.each([
     ["strip('x-')", " a "],
     ["lstrip('x-')", " a -xx-"],
