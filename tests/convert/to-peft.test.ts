@@ -15,7 +15,7 @@ const OTHER_KINDS = /ia3|vera/;
 /** One of each kind of module, of settings and of whole tensors; the rest differ in their bases only. */
 const KINDS = new RegExp(
   "adalora$|infix|bias-|conv|embedding-|experts$|lora-bias$|v4-rslora|expert-major|multihead|pissa$|olora|patterns|dora|" +
-    "rslora|modules-to-save$|trainable-tokens|tied-ensure|resized-vocab-lora|llama-lora$|adapter-f16|loha|lokr|ia3|velora|monteclora|vera",
+    "rslora|modules-to-save$|trainable-tokens|tied-ensure|resized-vocab-lora|llama-lora$|adapter-f16|loha|lokr|ia3|velora|monteclora|ln-tuning|vera",
 );
 
 const cases = casesOf("peft").filter(({ name }) => KINDS.test(name));

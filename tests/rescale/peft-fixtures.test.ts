@@ -169,10 +169,10 @@ test.each([
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test.each(others ?? [])("$name, which has one scale, is refused", async ({ adapter }) => {
+test.each(others ?? [])("$name, which has one convention, is refused", async ({ adapter }) => {
   const folder = temporaryFolder();
   const error = await errorOfBuilt(() => rescale({ adapter, to: "rslora", out: join(folder, "out") }));
   expect(error.code).toBe("UNSUPPORTED_ADAPTER");
-  expect(error.message).toMatch(/AdaLoRA|LoHa|LoKr|IA3|trainable tokens/);
+  expect(error.message).toMatch(/AdaLoRA|LoHa|LoKr|IA3|trainable tokens|LN tuning/);
   expect(readdirSync(folder)).toEqual([]);
 });

@@ -22,9 +22,11 @@ export function ia3Step(delta: Ia3, layer: Layer, placement: Placement, weight: 
   if (length === expected) return { kind: "scale", axis, weight, vector };
   // A convolution's inputs are channels, its columns channels times kernel elements.
   const channels = placement.tensor.shape[1] ?? 0;
-  if (!feedforward || placement.tensor.shape.length <= 2 || length !== channels) {
-    throw problem(`expected ${expected} factors, got ${length}`);
+  const isConvolution = feedforward && placement.tensor.shape.length > 2;
+  if (isConvolution && length > channels && length % channels === 0) {
+    throw problem(`IA3 of the inputs of a convolution with groups (${length / channels}) is not supported`);
   }
+  if (!isConvolution || length !== channels) throw problem(`expected ${expected} factors, got ${length}`);
   const kernel = layer.inputs / channels;
   const factors = readNumbers(vector);
   const repeated = Float64Array.from({ length: layer.inputs }, (_, index) => factors[Math.floor(index / kernel)] ?? 1);

@@ -19,7 +19,7 @@ export const rescalePeft: Rescaler = ({ adapter, store, settings: file }, option
   if (file === undefined) throw new TypeError("a PEFT adapter has settings");
   const config = readPeftConfig(parseJsonObject(new TextEncoder().encode(file.text), { file: file.path }), file.path);
   if (config.type !== "LORA") {
-    const problem = `${adapter.method} has one scale, PEFT reads use_rslora for LoRA only`;
+    const problem = `${adapter.method} has one convention, PEFT reads use_rslora for LoRA only`;
     throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, { file: options.adapter, subject: "peft_type" });
   }
   const settings = scaleSettings(config);

@@ -409,6 +409,14 @@ const PROBLEMS: readonly Row[] = [
     () => model({ "x.weight": [4, 6] }),
   ],
   [
+    "IA3 of the inputs of a convolution with groups",
+    '"x": IA3 of the inputs of a convolution with groups (4) is not supported',
+    {
+      modules: [{ ...lora("x", 12, 2), delta: { kind: "ia3", vector: tensor("v", [1, 8, 1, 1]), feedforward: true } }],
+    },
+    () => model({ "x.weight": [12, 2, 3, 3] }),
+  ],
+  [
     "IA3 on stacked experts",
     "ia3 on stacked experts is not supported",
     {
