@@ -5,8 +5,9 @@
 
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { convert } from "lora-tool";
+import { convert, merge, verify } from "lora-tool";
 import { describe, expect, test } from "vitest";
+import { writeAdapter, writeBase } from "../merge/small-model.ts";
 import { errorOfBuilt } from "../support/errors.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { caseOf, expectSameMerge } from "./cases.ts";
@@ -121,3 +122,26 @@ for (const [target, refusals] of Object.entries(REFUSED)) {
     });
   });
 }
+
+test.each([
+  ["backbone.embeddings", undefined],
+  ["model.positions", "the models of MLX have no embedding of this name"],
+])("an embedding called %s as mlx: %s", async (name, reason) => {
+  const folder = temporaryFolder();
+  const factors = {
+    [`base_model.model.${name}.lora_embedding_A`]: { shape: [2, 10] },
+    [`base_model.model.${name}.lora_embedding_B`]: { shape: [8, 2] },
+  };
+  const base = writeBase(folder, { [`${name}.weight`]: { shape: [10, 8] } }, { tie_word_embeddings: false });
+  const input = writeAdapter(folder, factors, { target_modules: [name] });
+  const [out, merged] = [join(folder, "mlx"), join(folder, "merged")];
+  const options = { input, base, to: "mlx", out } as const;
+  if (reason !== undefined) {
+    const error = await errorOfBuilt(() => convert(options));
+    expect(error).toMatchObject({ code: "UNSUPPORTED_ADAPTER", subject: name, problem: reason });
+    return;
+  }
+  await convert(options);
+  await merge({ base, adapters: [{ path: input }], out: merged, workers: 1 });
+  expect(await verify({ base, adapters: [{ path: out }], merged, workers: 1 })).toMatchObject({ passed: true });
+});

@@ -47,7 +47,7 @@ function readLayer({ name, down, up, magnitude }: Parts, settings: MlxSettings, 
   const [inputs = 0] = down.shape;
   const [, outputs = 0] = up.shape;
   if (!hasShape(down, [inputs, rank], problems) || !hasShape(up, [rank, outputs], problems)) return [];
-  const isEmbedding = EMBEDDING_NAMES.has(lastPart(name));
+  const isEmbedding = isEmbeddingName(name);
   if (magnitude !== undefined && !hasLength(magnitude, isEmbedding ? inputs : outputs, problems)) return [];
   return [
     {
@@ -93,8 +93,20 @@ function partOf(tensor: TensorData, index: number): TensorData {
 
 const SWITCH = /^(.*)\.switch_mlp\.(\w+)$/;
 
-/** The embeddings that mlx-lm's models have. */
-const EMBEDDING_NAMES: ReadonlySet<string> = new Set(["embed_tokens", "wte", "embed_in", "tok_embeddings"]);
+/** The embeddings that mlx-lm's models have: nothing else tells their factors from those of a linear layer. */
+const EMBEDDING_NAMES: ReadonlySet<string> = new Set([
+  "embed_tokens",
+  "wte",
+  "embed_in",
+  "tok_embeddings",
+  "word_embeddings",
+  "embeddings",
+]);
+
+/** Whether a module is read as an embedding. */
+export function isEmbeddingName(name: string): boolean {
+  return EMBEDDING_NAMES.has(lastPart(name));
+}
 
 /** How the same layers are called in the base. */
 const MIXTRAL_NAMES: ReadonlyMap<string, string> = new Map([

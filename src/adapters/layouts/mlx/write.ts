@@ -19,6 +19,7 @@ import { takeExperts } from "../stacked-experts.ts";
 import { joinTiedEnds } from "../tied-ends.ts";
 import { expressibleModules } from "../written-modules.ts";
 import { layerKeys } from "./layer-keys.ts";
+import { isEmbeddingName } from "./modules.ts";
 import { moduleTensors, stackName, stackTensors } from "./written-tensors.ts";
 
 const TARGET = "MLX";
@@ -37,6 +38,7 @@ export const mlxWriter: LayoutWriter = (adapter, context) => {
     context,
   );
   const modules = joinTiedEnds(adapter, expressible, TARGET, context);
+  assertEmbeddingNames(adapter.path, modules);
   const kind = fineTuneType(adapter.path, modules);
   const { stacks, others } = takeExperts(modules, TARGET, context.baseConfig);
   const all = [...others, ...stacks];
@@ -78,6 +80,14 @@ export const mlxWriter: LayoutWriter = (adapter, context) => {
     ],
   };
 };
+
+/** @throws {UnsupportedError} UNSUPPORTED_ADAPTER for an embedding that would be read as a linear layer */
+function assertEmbeddingNames(file: string, modules: readonly AdapterModule[]): void {
+  const other = modules.find(({ kind, name }) => kind === "embedding" && !isEmbeddingName(name));
+  if (other === undefined) return;
+  const problem = `the models of ${TARGET} have no embedding of this name`;
+  throw new UnsupportedError("UNSUPPORTED_ADAPTER", problem, { file, subject: other.name });
+}
 
 /** DoRA holds for all modules or for none. */
 function fineTuneType(file: string, modules: readonly AdapterModule[]): "lora" | "dora" {
