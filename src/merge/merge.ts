@@ -10,7 +10,7 @@ import { POOL_OPTION_KINDS, type PoolOptions } from "../engine/worker-pool.ts";
 import { publishStage } from "../formats/publish-stage.ts";
 import { fillTensors, hashFiles, type MergePool, openPool } from "./execute.ts";
 import { filesOf, INPUT_OPTION_KINDS, type InputOptions, type Inputs, openInputs } from "./inputs.ts";
-import { stageOnnx } from "./onnx-output.ts";
+import { assertGraphOutput, stageOnnx } from "./onnx-output.ts";
 import type { MergeOutput } from "./output.ts";
 import { openParts, removeParts, writePart } from "./parts.ts";
 import { type Action, tensorsOf } from "./plan.ts";
@@ -58,6 +58,7 @@ export async function merge(options: MergeOptions): Promise<MergeReport> {
     warnings: inputs.warnings,
   };
   if (options.dryRun) return { ...report, plan: planRows(inputs.plan) };
+  if (inputs.model.graph !== undefined) assertGraphOutput(options);
   const pool = openPool(inputs.plan, options);
   try {
     if (options.part !== undefined) {

@@ -19,6 +19,14 @@ import type { PlacedTensor } from "./output-layout.ts";
 import { type MergePlan, type PlannedTensor, tensorsOf } from "./plan.ts";
 import { PENDING_SHA256, PROVENANCE_KEY } from "./provenance.ts";
 
+/** @throws {UsageError} for an output that a graph cannot be: another kind of file, files of a given size */
+export function assertGraphOutput({ out, maxShardSize }: OutputOptions): void {
+  assertOnnxName(out);
+  if (maxShardSize !== undefined) {
+    throw new UsageError("a size of files is for safetensors: a graph keeps its data files", { subject: out });
+  }
+}
+
 /**
  * @param plan where the numbers come from: that of the inputs, or what parts have made of it
  * @param provenance text of the metadata entry for given hashes; of one length
@@ -31,10 +39,6 @@ export function stageOnnx(
   options: OutputOptions,
 ): MergeOutput {
   const { out, overwrite = false } = options;
-  assertOnnxName(out);
-  if (options.maxShardSize !== undefined) {
-    throw new UsageError("a size of files is for safetensors: a graph keeps its data files", { subject: out });
-  }
   const { editor, tensors } = editGraph(inputs.plan, graph, inputs.folding?.removal);
   const name = basename(out);
   const layOutWith = (sha256: (path: string) => string) => {

@@ -385,6 +385,7 @@ describe("refuses by name", () => {
     [{ dtype: "f16" as const }, "UNSUPPORTED_DTYPE"],
     [{ maxShardSize: 1000 }, "INVALID_OPTION"],
     [{ out: "merged" }, "INVALID_OPTION"],
+    [{ out: "merged", part: { index: 1, count: 2 } }, "INVALID_OPTION"],
   ])("%o", async (options, code) => {
     const out = join(temporaryFolder(), "out" in options ? options.out : "o.onnx");
     const error = await errorOfBuilt(() => merge({ base: twoLayers(), adapters: adapters(), ...options, out }));
