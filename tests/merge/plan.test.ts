@@ -17,7 +17,7 @@ const adapters = [{ path: join(FIXTURES, "adapters/shakespeare-lora-r8") }];
 
 async function mergeTo(options: Partial<MergeOptions> & { readonly base: string }): Promise<string> {
   const out = join(temporaryFolder(), "out");
-  await merge({ adapters, workers: 2, out, ...options });
+  await merge({ adapters, workers: 1, out, ...options });
   return out;
 }
 
@@ -78,8 +78,8 @@ describe("a base that is one file", () => {
     const folder = temporaryFolder();
     const base = join(SINGLE, "model.safetensors");
     const file = join(folder, "merged.safetensors");
-    await merge({ base, adapters, out: file });
-    await merge({ base, adapters, out: join(folder, "merged") });
+    await merge({ base, adapters, out: file, workers: 1 });
+    await merge({ base, adapters, out: join(folder, "merged"), workers: 1 });
     expect(readdirSync(folder).sort()).toEqual(["merged", "merged.safetensors"]);
     expect(readdirSync(join(folder, "merged"))).toEqual(["model.safetensors"]);
     expect(readFileSync(join(folder, "merged/model.safetensors"))).toEqual(readFileSync(file));
@@ -94,7 +94,7 @@ describe("the dtype of the output", () => {
       const tensors = { ...BASE_TENSORS, "model.ids": { shape: [3], dtype: "i64" } } as const;
       const base = writeBase(folder, tensors, { torch_dtype: undefined, [key]: "float64" });
       const out = join(folder, "out");
-      await merge({ base, adapters: [{ path: writeAdapter(folder) }], out, dtype });
+      await merge({ base, adapters: [{ path: writeAdapter(folder) }], out, dtype, workers: 1 });
       for (const tensor of (await openModel(out)).store.tensors.values()) {
         expect(tensor.dtype, tensor.name).toBe(tensor.name === "model.ids" ? "i64" : dtype);
       }
@@ -109,7 +109,7 @@ describe("the dtype of the output", () => {
     const base = writeBase(folder, mixed);
     writeFileSync(join(base, "config.json"), '{ "model_type":"llama",\n\n "x": 1.50, "torch_dtype": "float32" }');
     const out = join(folder, "out");
-    await merge({ base, adapters: [{ path: writeAdapter(folder) }], out });
+    await merge({ base, adapters: [{ path: writeAdapter(folder) }], out, workers: 1 });
     const dtypes = [...(await openModel(out)).store.tensors.values()].map(({ name, dtype }) => [name, dtype]);
     expect(Object.fromEntries(dtypes)).toMatchObject({ [`${Q}.weight`]: "f16", "model.norm.weight": "f32" });
     expect(readFileSync(join(out, "config.json"))).toEqual(readFileSync(join(base, "config.json")));
@@ -124,7 +124,7 @@ describe("small files", () => {
       writeFileSync(join(base, name), name);
     }
     const out = join(folder, "out");
-    const report = await merge({ base, adapters: [{ path: writeAdapter(folder) }], out });
+    const report = await merge({ base, adapters: [{ path: writeAdapter(folder) }], out, workers: 1 });
     expect(readdirSync(out)).toEqual(["LICENSE", "config.json", "model.safetensors", "tokenizer.json"]);
     expect(report.warnings).toEqual([expect.stringMatching(/not carried over: modeling_evil\.py, pytorch_model\.bin/)]);
   });
@@ -163,7 +163,7 @@ test("names that would be special in an object are tensors like others", async (
   const base = writeBase(folder);
   writeTensors(join(base, "model.safetensors"), { ...BASE_TENSORS, ...Object.fromEntries(Object.entries(odd)) });
   const out = join(folder, "out");
-  await merge({ base, adapters: [{ path: writeAdapter(folder) }], out, maxShardSize: 200 });
+  await merge({ base, adapters: [{ path: writeAdapter(folder) }], out, maxShardSize: 200, workers: 1 });
   const names = [...(await openModel(out)).store.tensors.keys()];
   expect(names).toEqual(expect.arrayContaining(["__proto__", "constructor", ""]));
   expect(({} as Record<string, unknown>)["shape"]).toBeUndefined();
