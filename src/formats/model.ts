@@ -28,6 +28,8 @@ export interface Model {
   readonly config: JsonObject | undefined;
   /** Paths of the small files to carry over (allow-listed names only), by their name in the folder. */
   readonly smallFiles: ReadonlyMap<string, string>;
+  /** Warnings for those who carry them over: what stays behind. */
+  readonly leftBehind: readonly string[];
   /** How the graph computes with the tensors, by their names; `undefined` for files that hold weights only. */
   readonly graph?: OnnxParameters;
 }

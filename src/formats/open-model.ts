@@ -83,12 +83,13 @@ function openFolder(folder: string, weightsName: string): Model {
       tensors,
       metadata: [...stores.values()][0]?.metadata ?? new Map<string, string>(),
       files,
-      warnings: [...small.warnings, ...warnings],
+      warnings,
     },
     weightFiles: [...stores].map(([name, store]) => weightFile(name, store)),
     indexName: indexed ? weightsName : undefined,
     config: configPath === undefined ? undefined : readModelConfig(configPath, join(folder, "config.json")),
     smallFiles: small.files,
+    leftBehind: small.warnings,
   };
 }
 
@@ -133,6 +134,7 @@ function openSingleFile(path: string): Model {
     indexName: undefined,
     config,
     smallFiles: new Map(),
+    leftBehind: [],
   };
 }
 
@@ -151,6 +153,7 @@ function openGraph(path: string): Model {
     indexName: undefined,
     config: above.config,
     smallFiles: new Map(),
+    leftBehind: [],
     graph,
   };
 }

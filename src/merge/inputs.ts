@@ -109,6 +109,7 @@ export async function openInputs(options: InputOptions): Promise<Inputs> {
   const warnings = [
     ...unusedParameters(options),
     ...(method.rank !== undefined && method.name !== "svd" ? [`rank has no part in ${method.name}`] : []),
+    ...model.leftBehind,
     ...model.store.warnings,
     ...leftoverQuantisation(model),
     ...adapters.flatMap(({ adapter }) => adapter.warnings),

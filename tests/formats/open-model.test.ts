@@ -104,13 +104,13 @@ describe("openModel", () => {
       writeFileSync(join(folder, "additional_chat_templates", name), "x");
     const model = await openModel(folder);
     expect(model.smallFiles.has("additional_chat_templates/tool_use.jinja")).toBe(true);
-    expect(model.store.warnings.join()).toMatch(/not carried over: additional_chat_templates\/evil\.py$/);
+    expect(model.leftBehind.join()).toMatch(/not carried over: additional_chat_templates\/evil\.py$/);
   });
 
   test("tells of weights that it leaves aside", async () => {
     const folder = copyOf("stories260K");
     cpSync(join(folder, "model.safetensors"), join(folder, "consolidated.safetensors"));
-    expect((await openModel(folder)).store.warnings.join()).toMatch(/not carried over: consolidated\.safetensors$/);
+    expect((await openModel(folder)).leftBehind.join()).toMatch(/not carried over: consolidated\.safetensors$/);
   });
 
   test("does not follow links that lead elsewhere", async () => {
@@ -126,7 +126,7 @@ describe("openModel", () => {
     writeFileSync(join(folder, ".env"), "");
     const model = await openModel(folder);
     expect(model.smallFiles.has("modeling_evil.py")).toBe(false);
-    expect(model.store.warnings.join()).toMatch(/not carried over: \.env, modeling_evil\.py/);
+    expect(model.leftBehind.join()).toMatch(/not carried over: \.env, modeling_evil\.py/);
   });
 
   test.each([

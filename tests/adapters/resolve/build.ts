@@ -43,6 +43,7 @@ export function model(tensors: readonly TensorData[] | Readonly<Record<string, S
     indexName: undefined,
     config: config === undefined ? undefined : jsonObject(config),
     smallFiles: new Map(),
+    leftBehind: [],
   };
 }
 

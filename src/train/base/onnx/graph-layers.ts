@@ -51,7 +51,9 @@ export function nameParameters(parameters: OnnxParameters, head: string | undefi
     ({ name, isNamed, constant }) => isNamed && PARAMETER.test(name) && constant.scope === "",
   );
   const turnable = new Set(
-    found.filter(({ kind, inputsFirst, isShared }) => kind === "linear" && inputsFirst && !isShared).map(weightOf),
+    found
+      .filter(({ kind, inputsFirst, isShared }) => kind === "linear" && inputsFirst && !isShared)
+      .map(({ weight }) => weight),
   );
   const isTurned = ({ constant, keepsName }: OnnxParameter) => !keepsName && turnable.has(constant.name);
   // Of a module that holds something in yet another form, nothing is trained whole.
@@ -65,10 +67,6 @@ export function nameParameters(parameters: OnnxParameters, head: string | undefi
     turned: named(whole.filter(isTurned)),
     unnamed: [...byName.values()].flatMap((one) => (!one.isNamed && isProduct(one) ? one.constant.name : [])),
   };
-}
-
-function weightOf({ weight }: GraphLayer): string {
-  return weight;
 }
 
 const PARAMETER = /\.(?:weight|bias)$/;
