@@ -123,6 +123,7 @@ function isInside(path: string, folder: string): boolean {
  */
 export function clearLeftovers(target: string, own: string | undefined): void {
   const folder = dirname(target);
+  if (statusOf(folder) === undefined) return;
   for (const name of namesIn(folder)) {
     const stage = parseStageName(name, basename(target));
     if (stage === undefined || name === own) continue;

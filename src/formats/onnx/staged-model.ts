@@ -80,7 +80,8 @@ export class StagedModel {
 
   /** Removes the stages; what was not published stays as it was. */
   discard(): void {
-    for (const stage of this.#opened) stage.discard();
+    // The first one made the folders around, which go when nothing is left in them.
+    for (const stage of this.#opened.toReversed()) stage.discard();
   }
 }
 

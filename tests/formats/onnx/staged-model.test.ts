@@ -37,6 +37,14 @@ describe("stageModel", () => {
     expect(bytesIn(openOnnx(join(folder, "out.onnx")), "w")).toEqual(floats(1, 2, 3, 4, 5, 6));
   });
 
+  test("makes the folders around a model, and takes them away when it is discarded", async () => {
+    const folder = temporaryFolder();
+    stage(join(folder, "a/b/out.onnx"), layoutOutside()).discard();
+    expect(readdirSync(folder)).toEqual([]);
+    await stage(join(folder, "a/b/out.onnx"), layoutOutside()).publish();
+    expect(readdirSync(join(folder, "a/b")).sort()).toEqual(["out.onnx", "out.onnx_data"]);
+  });
+
   test("leaves nothing behind when it is discarded", () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, "out.onnx"), "old");
