@@ -39,6 +39,12 @@ export function parameterName(module: string, parameter: string): string {
   return module === "" ? parameter : `${module}.${parameter}`;
 }
 
+/** Module and parameter of a path. */
+export function splitParameterName(name: string): { readonly module: string; readonly parameter: string } {
+  const dot = name.lastIndexOf(".");
+  return { module: name.slice(0, Math.max(dot, 0)), parameter: name.slice(dot + 1) };
+}
+
 export function sortTensors(tensors: ReadonlyMap<string, TensorData>, problems: Problems): Entries {
   const modules = new Map<string, ModuleEntry>();
   const parameters = new Map<string, ParameterEntry>();

@@ -6,6 +6,7 @@
 import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+import { parameterName, splitParameterName } from "./entries.ts";
 import type { PeftContent } from "./write.ts";
 
 export interface WrittenParameters {
@@ -19,15 +20,12 @@ export function parameterTensors({
   tokenRows = [],
 }: Pick<PeftContent, "modules" | "overrides" | "tokenRows">): WrittenParameters {
   const adapted = new Set(modules.map(({ name }) => name));
-  const parts = overrides.map(({ name, value }) => {
-    const dot = name.lastIndexOf(".");
-    return { module: name.slice(0, Math.max(dot, 0)), parameter: name.slice(dot + 1), value };
-  });
+  const parts = overrides.map(({ name, value }) => ({ ...splitParameterName(name), value }));
   const saved = new Set(parts.flatMap(({ module, parameter }) => (parameter === "bias" ? [] : [module])));
   const biases = parts.filter(({ module, parameter }) => parameter === "bias" && !saved.has(module));
   const tensors = parts.map(({ module, parameter, value }) => {
     const wrapped = adapted.has(module) ? "base_layer." : "";
-    return copyOf(value, `base_model.model.${module === "" ? "" : `${module}.`}${wrapped}${parameter}`);
+    return copyOf(value, `base_model.model.${parameterName(module, `${wrapped}${parameter}`)}`);
   });
   const rows = tokenRows.map((entry) =>
     copyOf(entry.rows, `base_model.model.${entry.name}.token_adapter.trainable_tokens_delta`),

@@ -7,6 +7,7 @@ import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import type { Adapter } from "../../adapter.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+import { splitParameterName } from "./entries.ts";
 
 /** Whether the adapter is parameters of modules alone. */
 export function isWholeOnly({ modules, overrides, tokenRows }: Adapter): boolean {
@@ -17,10 +18,7 @@ export function writeWhole({ overrides, baseModel }: Adapter): {
   readonly tensors: readonly OutputTensor[];
   readonly settings: JsonObject;
 } {
-  const parts = overrides.map(({ name, value }) => {
-    const dot = name.lastIndexOf(".");
-    return { module: name.slice(0, dot), parameter: name.slice(dot + 1), value };
-  });
+  const parts = overrides.map(({ name, value }) => ({ ...splitParameterName(name), value }));
   const names = new Set(parts.map(({ module }) => module));
   const settings = new Map<string, JsonValue>([
     ["peft_type", "LN_TUNING"],
