@@ -15,13 +15,26 @@ export interface PlacedTensor {
  * @throws {NonFiniteError} when a product is not finite
  */
 export function writePlaced(path: string, entries: readonly PlacedTensor[], pieces: TensorPieces): void {
-  withFileToWrite(path, (fd) => {
-    for (const { tensor, offset } of entries) {
-      let position = offset;
-      for (const piece of pieces.of(tensor)) {
-        writeAllSync(fd, piece, position, path);
-        position += piece.byteLength;
-      }
+  withFileToWrite(path, (fd) => writePlacedTo(fd, { path, entries }, pieces));
+}
+
+/**
+ * The same to an open file.
+ *
+ * @param beforePiece may throw to stop between two pieces
+ */
+export function writePlacedTo(
+  fd: number,
+  { path, entries }: { readonly path: string; readonly entries: readonly PlacedTensor[] },
+  pieces: TensorPieces,
+  beforePiece?: () => void,
+): void {
+  for (const { tensor, offset } of entries) {
+    let position = offset;
+    for (const piece of pieces.of(tensor)) {
+      beforePiece?.();
+      writeAllSync(fd, piece, position, path);
+      position += piece.byteLength;
     }
-  });
+  }
 }
