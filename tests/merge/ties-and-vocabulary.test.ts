@@ -125,7 +125,8 @@ describe("an embedding whose uses part", () => {
       "model.encoder.x.weight": [4, 4],
       "model.decoder.x.weight": [4, 4],
     };
-    const made = await plan(model(stored, { model_type: "bart" }), { modules: [lora("lm_head", 6, 4)] });
+    const config = { model_type: "marian", architectures: ["MarianMTModel"], tie_word_embeddings: true };
+    const made = await plan(model(stored, config), { modules: [lora("lm_head", 6, 4)] });
     const uses = ["model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", HEAD];
     expect(made.unties).toBe(true);
     expect(names(made).sort()).toEqual([...Object.keys(stored), ...uses].sort());

@@ -93,9 +93,9 @@ const HEAD_NAMES = [...OUTPUT_NAMES, ...HEADS_WITH_OUTER_BIAS];
 /** Types that join two models, whose decoder has both ends under `decoder.`. */
 const JOINED_TYPES = ["encoder-decoder", "vision-encoder-decoder", "speech-encoder-decoder"];
 
-/** Architectures that have none, whatever their config says of a tie; `LMHeadModel` and `DoubleHeadsModel` have one. */
+/** Architectures that have none, whatever their config says of a tie; `LMHeadModel`, `MTModel`, joined models have one. */
 const WITHOUT_HEAD =
-  /(?:For\w+Classification|ForQuestionAnswering|ForMultipleChoice|ForNextSentencePrediction|(?<!Heads?)Model)$/;
+  /(?:For\w+Classification|ForQuestionAnswering|ForMultipleChoice|ForNextSentencePrediction|(?<!Heads?|MT|EncoderDecoder)Model)$/;
 
 /** Architectures that have a head over the vocabulary. */
 const WITH_HEAD = /(?:ForCausalLM|ForConditionalGeneration|LMHeadModel)$/;
