@@ -22,6 +22,8 @@ import type { EngineTensor, EngineTensors } from "./tensor.ts";
 
 export interface Engine {
   readonly device: DeviceInfo;
+  /** Whether constants in f16 stay f16 on the device and are widened by Casts as it runs: half the memory of f32. */
+  readonly keepsF16: boolean;
   /**
    * Makes a graph ready to run. Initialisers in memory are copied once by the engine and may be freed afterwards; those
    * in files are mapped from them, so the files must not change while the program is open.

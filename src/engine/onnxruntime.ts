@@ -15,7 +15,7 @@ import { placeWeights } from "./external-weights.ts";
 import { discardBytes } from "./garbage.ts";
 import { compileError, deviceError, runError } from "./onnxruntime-errors.ts";
 import { fromOrtTensor, toOrtTensor } from "./onnxruntime-tensor.ts";
-import { proveDevice } from "./probe.ts";
+import { proveDevice, provesF16 } from "./probe.ts";
 import type { EngineTensor, EngineTensors } from "./tensor.ts";
 
 // Whatever goes wrong is thrown as well; ONNX Runtime would also print it, in colour.
@@ -24,6 +24,12 @@ env.logLevel = "fatal";
 
 /** ML programs are Core ML's newer form; the older one multiplies by constants only. */
 const COREML_ML_PROGRAM = 0x10;
+
+/** They would widen constants once for the whole session, or once for all nodes that read them; `all` widens anyhow. */
+const KEEP_F16 = {
+  level: "extended",
+  config: { "optimization.disable_specified_optimizers": "ConstantFolding;CommonSubexpressionElimination" },
+} as const;
 
 const PROVIDERS: Readonly<Record<Device, InferenceSession.ExecutionProviderConfig>> = {
   cpu: "cpu",
@@ -46,15 +52,18 @@ export async function openOnnxRuntime(device: Device, threads: number | undefine
     for (const program of programs) await program.close();
   };
   let info: DeviceInfo;
+  let keepsF16: boolean;
   try {
     // The probe stays open with the engine: a WebGPU device dies with its last session, and a new one takes long.
     await proveDevice(compile);
     info = identifyDevice(device);
+    // The processor reads f32 weights from where they lie; widening them at every step would only cost time.
+    keepsF16 = device !== "cpu" && (await provesF16(compile));
   } catch (error) {
     await close();
     throw deviceError(error, device);
   }
-  return { device: info, compile, close };
+  return { device: info, keepsF16, compile, close };
 }
 
 async function createSession(
@@ -71,6 +80,8 @@ async function createSession(
     "session.disable_cpu_ep_fallback": device === "cpu" || allowCpuNodes ? "0" : "1",
     "session.disable_prepacking": prefer === "size" ? "1" : "0",
   };
+  const keepsF16 = device !== "cpu" && holdsF16(graph);
+  if (keepsF16) Object.assign(extra, KEEP_F16.config);
   if (weights.folder !== undefined) extra["session.model_external_initializers_file_folder_path"] = weights.folder;
   try {
     return await InferenceSession.create(model, {
@@ -78,7 +89,7 @@ async function createSession(
       ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
       interOpNumThreads: 1,
       executionMode: "sequential",
-      graphOptimizationLevel: "all",
+      graphOptimizationLevel: keepsF16 ? KEEP_F16.level : "all",
       // Plans memory for the shapes of the first run; costs 60 % more memory in training and nothing else.
       enableMemPattern: false,
       enableCpuMemArena: prefer === "speed",
@@ -89,6 +100,10 @@ async function createSession(
   } catch (error) {
     throw compileError(error, { graph: graph.name, device, file });
   }
+}
+
+function holdsF16({ initialisers }: Graph): boolean {
+  return [...initialisers.values()].some(({ dtype }) => dtype === "f16");
 }
 
 class OnnxRuntimeProgram implements Program {

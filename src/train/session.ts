@@ -52,6 +52,7 @@ export async function runSession(session: Session): Promise<TrainResult> {
 async function runOn(engine: Engine, session: Session, started: number): Promise<TrainResult> {
   const { options, plan, set, store, start } = session;
   const { settings, base, totalSteps } = plan;
+  if (engine.keepsF16) base.narrow?.((name) => plan.graphOptions.saved.includes(name));
   const log = new RunLog(options.out, start.step, plan.report);
   try {
     const schedule = openSchedule(plan, start);

@@ -16,6 +16,7 @@ export async function openTfjs(deviceName: DeviceName, packages?: readonly TfjsP
   const programs = new Set<TfjsProgram>();
   return {
     device,
+    keepsF16: false,
     compile: async (graph) => {
       const program = new TfjsProgram(tf, graph);
       programs.add(program);

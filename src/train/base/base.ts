@@ -34,7 +34,7 @@ export interface Base {
   /** As the user named it. */
   readonly path: string;
   readonly layers: readonly BaseLayer[];
-  /** By the names that graphs have for them: headers until `load`, then f32 in memory. */
+  /** By the names that graphs have for them: headers until `load`, then f32 in memory, or f16 after `narrow`. */
   readonly weights: ReadonlyMap<string, TensorData>;
   /** Weights → what they are called while the model runs, as adapters name them. */
   readonly parameterNames: ReadonlyMap<string, string>;
@@ -47,6 +47,11 @@ export interface Base {
   readonly separate: (isWhole: (module: string) => boolean) => void;
   /** Reads the weights; graphs built later compute with them. */
   readonly load: () => void;
+  /**
+   * Holds matrices that the file has in 16 bits as f16 from now on, for devices that keep it; those in bf16 are rounded
+   * once. Whatever needs their numbers must have read them. Graphs of .onnx files stay in f32.
+   */
+  readonly narrow?: (isKept: (name: string) => boolean) => void;
   readonly vocabulary: number;
   /** The longest sequence that it has positions for. */
   readonly maxLength: number;

@@ -1,5 +1,5 @@
 /**
- * Weights of a base in memory, in f32, whatever they are in the file.
+ * Weights of a base in memory: in f32, whatever they are in the file, or in f16 for devices that keep it.
  */
 
 import { MatrixLoader } from "../../adapters/load-matrix.ts";
@@ -16,3 +16,31 @@ export function loadWeights(tensors: ReadonlyMap<string, TensorData>): Map<strin
     }),
   );
 }
+
+/**
+ * The matrices that `stored` has in 16 bits, in f16; the rest as it is.
+ *
+ * @param loaded in f32
+ */
+export function narrowWeights(
+  loaded: ReadonlyMap<string, TensorData>,
+  stored: ReadonlyMap<string, TensorData>,
+): Map<string, TensorData> {
+  const kernels = createKernels();
+  const narrow = (tensor: TensorData): TensorData => {
+    const { source, shape } = tensor;
+    const dtype = stored.get(tensor.name)?.dtype;
+    if (source.kind !== "memory" || shape.length < 2 || (dtype !== "f16" && dtype !== "bf16")) return tensor;
+    const { buffer, byteOffset, byteLength } = source.bytes;
+    const values = new Float32Array(buffer as ArrayBuffer, byteOffset, byteLength / 4);
+    // bf16 reaches further than f16.
+    if (dtype === "bf16" && values.some((value) => Math.abs(value) > F16_MAX)) return tensor;
+    const bytes = new Uint8Array(byteLength / 2);
+    kernels.narrow("f16", values, bytes);
+    return { ...tensor, dtype: "f16", byteLength: bytes.byteLength, source: { kind: "memory", bytes } };
+  };
+  return new Map(Array.from(loaded, ([name, tensor]) => [name, narrow(tensor)]));
+}
+
+/** The largest finite f16. */
+const F16_MAX = 65_504;

@@ -14,7 +14,7 @@ import { describeModel } from "../../models/describe-model.ts";
 import type { ModelDescription } from "../../models/description.ts";
 import { expectedTensors } from "../../models/tensors.ts";
 import type { Base, BaseLayer } from "./base.ts";
-import { loadWeights } from "./load-weights.ts";
+import { loadWeights, narrowWeights } from "./load-weights.ts";
 import { declareTokenInputs } from "./token-inputs.ts";
 
 /**
@@ -59,6 +59,12 @@ export async function openModelBase(path: string): Promise<Base> {
     },
     load: () => {
       weights = loadWeights(weights);
+    },
+    narrow: (isKept) => {
+      const narrowed = narrowWeights(weights, model.store.tensors);
+      weights = new Map(
+        Array.from(weights, ([name, tensor]) => [name, isKept(name) ? tensor : (narrowed.get(name) ?? tensor)]),
+      );
     },
     vocabulary: description.vocabulary,
     maxLength: description.maxPositions,

@@ -16,6 +16,7 @@ import { orderForMemory } from "../../graph/order.ts";
 import { pruneGraph } from "../../graph/prune.ts";
 import { walkRecomputing } from "../../graph/recompute.ts";
 import { ReversePass } from "../../graph/reverse-pass.ts";
+import { widenAtUse } from "../../graph/widen-at-use.ts";
 import type { AdaptLayer } from "../../models/build/layer-builder.ts";
 import { type Part, partName, partNames, partShapes } from "../adapter/parts.ts";
 import type { SelectedModule } from "../adapter/select-modules.ts";
@@ -79,7 +80,7 @@ export function buildStepGraph(options: StepGraphOptions): StepGraph {
     for (const name of trained) gradients.set(name, pass.gradient(name));
   }
   const outputs = new Map([loss, ...gradients.values()].map((value) => [value.name, value]));
-  const graph = orderForMemory(pruneGraph(g.toGraph("training-step", outputs)));
+  const graph = widenAtUse(orderForMemory(pruneGraph(g.toGraph("training-step", outputs))));
   return {
     graph,
     loss: loss.name,
