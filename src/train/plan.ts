@@ -4,8 +4,9 @@
  */
 
 import { CONVENTION_NAMES } from "../adapters/adapter.ts";
-import { UsageError } from "../core/errors.ts";
+import { MismatchError, UsageError } from "../core/errors.ts";
 import { elementCount } from "../core/shape.ts";
+import { quote } from "../core/text.ts";
 import { type InitialAdapter, openInitialAdapter } from "./adapter/initial-adapter.ts";
 import { partShapes, partsOf } from "./adapter/parts.ts";
 import { type SavedWeight, selectSaved } from "./adapter/saved-modules.ts";
@@ -43,7 +44,8 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const initial = options.initAdapter === undefined ? undefined : await openInitialAdapter(options.initAdapter);
   const settings = resolveSettings(options, initial?.settings);
   const base = await openBase(options.base);
-  const modules = selectModules(base.layers, settings.adapter);
+  const own = options.targetModules === undefined ? initial : undefined;
+  const modules = selectTargets(base, settings, own);
   const saved = selectSaved(base, settings.adapter.modulesToSave, modules);
   const maxLength = Math.min(settings.run.maxLength, base.maxLength);
   const open = (path: string, previews: number) =>
@@ -81,6 +83,21 @@ export async function planTraining(options: TrainOptions): Promise<TrainPlan> {
   const shape = { rows, length: batches.buckets.at(-1) ?? 1 };
   const memory = estimateMemory({ ...graphOptions, ...shape }, report.trainable, settings);
   return { ...plan, report: { ...report, memory } };
+}
+
+/** @param named the adapter whose settings name the targets, where no option does */
+function selectTargets(base: Base, settings: TrainSettings, named: InitialAdapter | undefined): SelectedModule[] {
+  try {
+    return selectModules(base.layers, settings.adapter);
+  } catch (error) {
+    if (named === undefined || !(error instanceof UsageError)) throw error;
+    const problem = `${quote(error.subject ?? "")}: ${error.problem}`;
+    throw new MismatchError("ADAPTER_MISMATCH", "the adapter is for another model:", [problem], {
+      file: named.path,
+      hint: "give the base that the adapter was made for, or other targets with --target-modules",
+      cause: error,
+    });
+  }
 }
 
 /** Elements of logits that exist at a time: 64 MB. */

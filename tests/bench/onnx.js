@@ -10,7 +10,7 @@ import { encodeGraph } from "../../dist/formats/onnx/encoder.js";
 import { openSafetensors } from "../../dist/formats/safetensors/reader.js";
 import { adapter, baseModel, CACHE, make } from "./model.js";
 
-const RUNS = 3;
+const RUNS = 5;
 const RANK = 16;
 
 export async function run() {
@@ -26,9 +26,11 @@ export async function run() {
     }
   }
   for (const { name, seconds, peaks } of rows) {
-    const ratios = seconds.map((value, index) => (value / rows[0].seconds[index]).toFixed(2));
+    const ratios = seconds.map((value, index) => value / rows[0].seconds[index]);
+    const each = ratios.map((ratio) => ratio.toFixed(2)).join(", ");
     console.log(
-      `${name}: ${median(seconds).toFixed(1)} s, ${ratios.join(", ")} of safetensors, peak ${(median(peaks) / 1e6).toFixed(0)} MB`,
+      `${name}: ${median(seconds).toFixed(1)} s, ${median(ratios).toFixed(2)} of safetensors (${each}), ` +
+        `peak ${(median(peaks) / 1e6).toFixed(0)} MB`,
     );
   }
 }

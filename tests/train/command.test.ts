@@ -168,6 +168,11 @@ describe("files that cannot be processed end with 1 and are named:", () => {
       () => ["--init-adapter", join(TINY, "../../adapters/shakespeare-lora-r8")],
       /shakespeare-lora-r8/,
     ],
+    [
+      "an initial adapter of a model with other layers",
+      () => ["--init-adapter", join(TINY, "../../peft/gpt2-lora/adapter")],
+      /gpt2-lora\/adapter: the adapter is for another model:\n.*c_attn/,
+    ],
   ])("%s", (_, flags, message) => {
     const { code, stderr } = runCli(command("--steps", "1", ...flags()));
     expect(stderr).toMatch(message);

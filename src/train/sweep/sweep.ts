@@ -12,6 +12,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { FileError, MismatchError, toFileError } from "../../core/errors.ts";
 import { quote } from "../../core/text.ts";
+import { openEngine } from "../../engine/engine.ts";
 import { makeFolders } from "../../formats/make-folders.ts";
 import { listFolder } from "../../formats/model-folder.ts";
 import { fillFileSync } from "../../formats/write-file.ts";
@@ -58,7 +59,9 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const report = { out, planned, stepsPerCell: plan.totalSteps, warnings };
   if (options.dryRun) return report;
   const started = performance.now();
-  openFolder(out, overwrite && options.part === undefined && options.finish !== true);
+  const startsOver = overwrite && options.part === undefined && options.finish !== true;
+  if (startsOver) await assertDevice(options);
+  openFolder(out, startsOver);
   const settings = settingsOf(options, axes, plan);
   await claimFolder(out, settings);
   const missing = cells.filter((cell) => !isComplete(join(out, cellName(cell))));
@@ -86,6 +89,12 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   await writeFile(out, REPORT_JSON, (path) => fillFileSync(path, `${JSON.stringify(result, undefined, 1)}\n`));
   await writeFile(out, REPORT_NAME, (path) => fillFileSync(path, writeSweepReport(facts, settings, results)));
   return { ...done, ...result };
+}
+
+/** Cells open the device for themselves; where there is none, what an earlier sweep left stays. */
+async function assertDevice({ device = "auto", engine = "onnxruntime" }: SweepOptions): Promise<void> {
+  const opened = await openEngine({ device, engine, purpose: "train" });
+  await opened.close();
 }
 
 /** Checks inputs and options as the first cell will, before anything is written. */

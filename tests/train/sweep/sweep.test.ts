@@ -87,6 +87,15 @@ describe("a sweep", () => {
     expect(textOf(whole, "report.json")).toBe(before);
   });
 
+  it("stays as it was where the device of one that starts over is absent", async () => {
+    const before = readdirSync(whole);
+    // No platform has both.
+    const device = process.platform === "win32" ? "coreml" : "dml";
+    const error = await errorOfBuilt(() => sweep({ ...OPTIONS, overwrite: true, device }));
+    expect(error).toMatchObject({ code: "DEVICE_UNAVAILABLE" });
+    expect(readdirSync(whole)).toEqual(before);
+  });
+
   it("refuses a folder of another sweep, and one that is no sweep's", async () => {
     const other = await errorOfBuilt(() => sweep({ ...OPTIONS, seeds: [7] }));
     expect(other.code).toBe("RESUME_MISMATCH");
