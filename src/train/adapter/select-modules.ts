@@ -67,7 +67,8 @@ export function selectModules(layers: readonly BaseLayer[], settings: TargetSett
     return settings.layers === undefined || (index !== undefined && settings.layers.includes(index));
   };
   const chosen = layers.filter((layer) => isChosen(layer) && !isSaved(layer.module) && inLayers(layer));
-  if (chosen.length === 0 && settings.modulesToSave.length === 0) throw nothingMatches(layers, settings);
+  // Modules trained whole and nothing else are no LoRA: PEFT neither makes nor loads one without a target.
+  if (chosen.length === 0) throw nothingMatches(layers, settings);
   const ranks = patternTable(settings.rankPattern, "rank_pattern", compiler);
   const alphas = patternTable(settings.alphaPattern, "alpha_pattern", compiler);
   const names = chosen.map(({ module }) => module);

@@ -46,6 +46,16 @@ test.each([{ architectures: [5] }, { architectures: "GPT2LMHeadModel" }, { archi
   },
 );
 
+test("a difference in norms alone is of the type that PEFT loads without a target", async () => {
+  const folder = temporaryFolder();
+  const base = writeBase(folder);
+  const tuned = writeTuned(folder, base, { ...BASE_TENSORS, "model.norm.weight": { shape: [8], value: noise(1) } });
+  const out = join(folder, "adapter");
+  await extract({ base, tuned, rank: 2, out, workers: 1 });
+  const settings = JSON.parse(readFileSync(join(out, "adapter_config.json"), "utf8"));
+  expect(settings).toMatchObject({ peft_type: "LN_TUNING", target_modules: ["model.norm"] });
+});
+
 describe.each([
   ["Conv1D", "peft/gpt2-lora", "l"],
   ["convolutions and their biases", "peft/conv2d-lora-bias", "c"],

@@ -87,6 +87,7 @@ describe("selectModules", () => {
   });
 
   it.each<[Partial<TargetSettings>, RegExp]>([
+    [{ targetModules: [], modulesToSave: ["lm_head"] }, /matches no layer of the base/],
     [{ targetModules: "q_prj" }, /"--target-modules q_prj": no layer of the base has this name.*"q_proj"/],
     [{ rankPattern: new Map([["k_proj", 2]]) }, /"--rank-pattern k_proj": the pattern matches no adapted module/],
     [{ targetModules: "(q_proj" }, /target_modules/],

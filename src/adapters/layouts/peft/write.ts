@@ -48,6 +48,8 @@ export interface PeftWriteOptions {
  */
 export function planPeft(content: PeftContent, { settings = new Map() }: PeftWriteOptions = {}): AdapterOutput {
   const { modules, convention } = content;
+  const untargeted = writeUntargeted(content);
+  if (untargeted !== undefined) return peftFolder(untargeted.tensors, untargeted.settings);
   assertUniform(modules);
   const paths = factorPaths(modules);
   const written = modules.map((module) => writePeftModule(module, paths.get(module) ?? module.name, convention));
@@ -55,6 +57,19 @@ export function planPeft(content: PeftContent, { settings = new Map() }: PeftWri
   const derived: JsonObject = loraSettings(content, written, parameters.settings);
   const tensors = [...written.flatMap((module) => module.tensors), ...parameters.tensors];
   return peftFolder(tensors, new Map<string, JsonValue>([...derived, ...settings]));
+}
+
+/** What has no factors, under the type that PEFT has for it: its LoRA does not load without a target. */
+function writeUntargeted({ modules, overrides = [], tokenRows = [], baseModel }: PeftContent): PeftTensors | undefined {
+  if (modules.length > 0) return undefined;
+  if (isTokensOnly({ overrides, tokenRows })) return writeTokens(tokenRows, baseModel);
+  if (isWholeOnly({ overrides, tokenRows })) return writeWhole(overrides, baseModel);
+  return undefined;
+}
+
+interface PeftTensors {
+  readonly tensors: readonly OutputTensor[];
+  readonly settings: JsonObject;
 }
 
 function peftFolder(tensors: readonly OutputTensor[], settings: JsonObject): AdapterOutput {
@@ -76,11 +91,7 @@ export const peftWriter: LayoutWriter = (adapter, context) => {
     ? writeLoha(modules, adapter)
     : isLokr(modules)
       ? writeLokr(modules, adapter)
-      : isTokensOnly(adapter)
-        ? writeTokens(adapter.tokenRows, adapter.baseModel)
-        : isWholeOnly(adapter)
-          ? writeWhole(adapter)
-          : undefined;
+      : undefined;
   if (other !== undefined) return { ...peftFolder(other.tensors, other.settings), notes: [] };
   if (adapter.layout !== "peft") assertStackedByPeft(modules, context.baseConfig);
   const planned = planPeft({ ...adapter, modules }, { settings: carriedSettings(adapter) });

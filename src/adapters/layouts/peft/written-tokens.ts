@@ -9,9 +9,9 @@ import { compareCodePoints } from "../../../core/text.ts";
 import type { Adapter, TokenRows } from "../../adapter.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
 
-/** Whether the adapter is rows alone. */
-export function isTokensOnly({ modules, overrides, tokenRows }: Adapter): boolean {
-  return modules.length === 0 && overrides.length === 0 && tokenRows.length > 0;
+/** Whether an adapter without factors is rows alone. */
+export function isTokensOnly({ overrides, tokenRows }: Pick<Adapter, "overrides" | "tokenRows">): boolean {
+  return overrides.length === 0 && tokenRows.length > 0;
 }
 
 /** @throws {UnsupportedError} UNSUPPORTED_ADAPTER where embeddings have rows of different tokens: PEFT has one list for all */

@@ -5,19 +5,19 @@
 
 import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
-import type { Adapter } from "../../adapter.ts";
+import type { Adapter, Override } from "../../adapter.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
 import { splitParameterName } from "./entries.ts";
 
-/** Whether the adapter is parameters of modules alone. */
-export function isWholeOnly({ modules, overrides, tokenRows }: Adapter): boolean {
-  return modules.length === 0 && tokenRows.length === 0 && overrides.every(({ name }) => name.includes("."));
+/** Whether an adapter without factors is parameters of modules alone. */
+export function isWholeOnly({ overrides, tokenRows }: Pick<Adapter, "overrides" | "tokenRows">): boolean {
+  return overrides.length > 0 && tokenRows.length === 0 && overrides.every(({ name }) => name.includes("."));
 }
 
-export function writeWhole({ overrides, baseModel }: Adapter): {
-  readonly tensors: readonly OutputTensor[];
-  readonly settings: JsonObject;
-} {
+export function writeWhole(
+  overrides: readonly Override[],
+  baseModel: string | undefined,
+): { readonly tensors: readonly OutputTensor[]; readonly settings: JsonObject } {
   const parts = overrides.map(({ name, value }) => ({ ...splitParameterName(name), value }));
   const names = new Set(parts.map(({ module }) => module));
   const settings = new Map<string, JsonValue>([

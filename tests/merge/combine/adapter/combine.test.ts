@@ -259,6 +259,18 @@ describe("what is no factor", () => {
     expect(config(out)).toMatchObject({ lora_bias: true, task_type: "CAUSAL_LM", modules_to_save: ["model.norm"] });
   });
 
+  test("whole modules alone get the type that PEFT loads without a target", async () => {
+    const out = join(temporaryFolder(), "out");
+    const adapter = join(FIXTURES, "peft/ln-tuning/adapter");
+    await combine({ adapters: [{ path: adapter }], out });
+    expect(config(out)).toMatchObject({ peft_type: "LN_TUNING" });
+    const numbers = (folder: string) => {
+      const { tensors } = openSafetensors(join(folder, "adapter_model.safetensors"));
+      return new Map([...tensors].sort().map(([name, tensor]) => [name, [...numbersOf(tensor)]]));
+    };
+    expect(numbers(out)).toEqual(numbers(adapter));
+  });
+
   test("equal whole tensors in two adapters are one, different ones and weighted ones are refused by name", async () => {
     const folder = temporaryFolder();
     const make = (name: string, value: number) => writeAdapter(folder, { ...pair(Q), ...norm8(value) }, {}, name);
