@@ -7,6 +7,7 @@ import { planTrainedAdapter } from "./adapter/adapter-content.ts";
 import type { TrainedSet } from "./adapter/trained-tensors.ts";
 import type { Batch } from "./data/batch.ts";
 import { Batches } from "./data/batches.ts";
+import { FEW_BUCKETS } from "./data/buckets.ts";
 import { createSchedule, type Schedule } from "./optimise/schedule.ts";
 import type { TrainOptions } from "./options.ts";
 import type { TrainPlan } from "./plan.ts";
@@ -20,6 +21,7 @@ import { RunLog } from "./run/run-log.ts";
 import type { RunState } from "./run/run-state.ts";
 import { Trainer } from "./run/trainer.ts";
 import { settingsInWords } from "./settings-words.ts";
+import { sharesWeights } from "./step/program.ts";
 import { StepPrograms } from "./step/programs.ts";
 import { teraflops } from "./step/speed.ts";
 
@@ -52,6 +54,8 @@ export async function runSession(session: Session): Promise<TrainResult> {
 async function runOn(engine: Engine, session: Session, started: number): Promise<TrainResult> {
   const { options, plan, set, store, start } = session;
   const { settings, base, totalSteps } = plan;
+  const maxBuckets = sharesWeights(engine) ? undefined : FEW_BUCKETS;
+  if (maxBuckets !== undefined) plan.windows.limitBuckets(maxBuckets);
   if (engine.keepsF16) base.narrow?.((name) => plan.graphOptions.saved.includes(name));
   const log = new RunLog(options.out, start.step, plan.report);
   try {
@@ -64,7 +68,7 @@ async function runOn(engine: Engine, session: Session, started: number): Promise
         trainer: new Trainer(set, new StepPrograms(engine, plan.graphOptions), settings),
         schedule,
         windows: plan.windows,
-        evalBatches: evalBatches(plan),
+        evalBatches: evalBatches(plan, maxBuckets),
         tensors: set.tensors,
         store,
         planAdapter,
@@ -128,9 +132,10 @@ function openSchedule({ settings: { optimiser }, totalSteps }: TrainPlan, start:
   return schedule;
 }
 
-function evalBatches({ evalData, settings }: TrainPlan): Batch[] {
+function evalBatches({ evalData, settings }: TrainPlan, maxBuckets: number | undefined): Batch[] {
   if (evalData === undefined) return [];
   const { batchSize, seed } = settings.run;
   const batches = new Batches(evalData.sequences, { batchSize, seed, shuffle: false });
+  if (maxBuckets !== undefined) batches.limitBuckets(maxBuckets);
   return Array.from({ length: batches.perEpoch }, (_, index) => batches.batch(0, index));
 }

@@ -25,8 +25,7 @@ export interface BatchOptions {
 export class Batches {
   /** Micro-batches of an epoch. */
   readonly perEpoch: number;
-  /** Lengths to which batches are padded, rising. */
-  readonly buckets: readonly number[];
+  #buckets: readonly number[];
   readonly #packs: readonly (readonly Sequence[])[];
   readonly #options: BatchOptions;
   #order: { readonly epoch: number; readonly packs: Uint32Array } | undefined;
@@ -35,7 +34,17 @@ export class Batches {
     this.#options = options;
     this.#packs = packsOf(sequences, options.packTo);
     this.perEpoch = Math.ceil(this.#packs.length / options.batchSize);
-    this.buckets = lengthBuckets(this.#packs.reduce((longest, rows) => Math.max(longest, lengthOf(rows)), 0));
+    this.#buckets = lengthBuckets(this.#packs.reduce((longest, rows) => Math.max(longest, lengthOf(rows)), 0));
+  }
+
+  /** Lengths to which batches are padded, rising. */
+  get buckets(): readonly number[] {
+    return this.#buckets;
+  }
+
+  /** Pads to fewer lengths from now on. */
+  limitBuckets(most: number): void {
+    this.#buckets = lengthBuckets(this.#buckets.at(-1) ?? 0, most);
   }
 
   /** @param epoch, index from 0; `index` below `perEpoch` */
@@ -45,7 +54,7 @@ export class Batches {
     const packs = Array.from(order, (pack) => this.#packs[pack] ?? []);
     const longest = packs.reduce((most, rows) => Math.max(most, lengthOf(rows)), 0);
     while (packs.length < (fixed?.rows ?? 0)) packs.push([]);
-    return makeBatch(packs, fixed?.length ?? this.buckets.find((length) => length >= longest) ?? longest);
+    return makeBatch(packs, fixed?.length ?? this.#buckets.find((length) => length >= longest) ?? longest);
   }
 
   #orderOf(epoch: number): Uint32Array {

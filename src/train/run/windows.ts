@@ -18,6 +18,11 @@ export class Windows {
     this.stepsPerEpoch = Math.ceil(batches.perEpoch / gradAccum);
   }
 
+  /** See `Batches.limitBuckets`. */
+  limitBuckets(most: number): void {
+    this.#batches.limitBuckets(most);
+  }
+
   /** @param step from 1 */
   of(step: number): Batch[] {
     const epoch = Math.floor((step - 1) / this.stepsPerEpoch);

@@ -16,6 +16,11 @@ import type { Batch } from "../data/batch.ts";
 import { LOGIT_ROWS, listLogitRows } from "./logit-rows.ts";
 import { buildStepGraph, type DropoutMask, type StepGraph, type StepGraphOptions } from "./step-graph.ts";
 
+/** Whether programs read the base from one place; each of another device holds a copy, which compiling brings there. */
+export function sharesWeights({ device }: Engine): boolean {
+  return device.device === "cpu";
+}
+
 export class StepProgram {
   readonly masks: readonly DropoutMask[];
   readonly #program: Program;
@@ -28,7 +33,7 @@ export class StepProgram {
   static async compile(engine: Engine, options: StepGraphOptions): Promise<StepProgram> {
     const step = buildStepGraph(options);
     const saved = new Set(options.saved);
-    const shares = engine.device.device === "cpu";
+    const shares = sharesWeights(engine);
     const isFed = ({ name, dtype, shape, source }: TensorData) =>
       saved.has(name) || (shares && source.kind === "memory" && dtype === "f32" && shape.length === 2);
     const { graph, fed } = asInputs(step.graph, isFed);

@@ -6,7 +6,7 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { Batch } from "../data/batch.ts";
 import { countLogitRows } from "./logit-rows.ts";
-import { StepProgram } from "./program.ts";
+import { StepProgram, sharesWeights } from "./program.ts";
 import type { StepGraphOptions } from "./step-graph.ts";
 
 type ProgramOptions = Omit<StepGraphOptions, "rows" | "length" | "logitRows" | "gradients">;
@@ -28,7 +28,7 @@ export class StepPrograms {
   /** @param gradients whether it is for a step or an evaluation */
   async for(batch: Pick<Batch, "rows" | "length" | "scored">, gradients: boolean): Promise<StepProgram> {
     const { rows, length } = batch;
-    const logitRows = countLogitRows(batch);
+    const logitRows = sharesWeights(this.#engine) ? countLogitRows(batch) : rows * length;
     const key = `${rows} ${length} ${logitRows} ${gradients}`;
     let program = this.#programs.get(key);
     if (program === undefined) {

@@ -93,6 +93,21 @@ describe("the batches of an epoch", () => {
 });
 
 describe("length buckets", () => {
+  test("can be limited to fewer: the same batches, padded further", () => {
+    const sequences = [5, 40, 90, 20, 100].map((length, index) => row(index + 1, length));
+    const batches = new Batches(sequences, { batchSize: 1, seed: 1, shuffle: false });
+    const all = () => sequences.map((_, index) => batches.batch(0, index));
+    const before = all();
+    expect(before.map(({ length }) => length)).toEqual([16, 48, 96, 32, 100]);
+    batches.limitBuckets(2);
+    expect(batches.buckets).toEqual([64, 100]);
+    const after = all();
+    expect(after.map(({ length }) => length)).toEqual([64, 64, 100, 64, 100]);
+    expect(after.map(({ tokens, scored }) => [tokens, scored])).toEqual(
+      before.map(({ tokens, scored }) => [tokens, scored]),
+    );
+  });
+
   test("are few, rise, and end with the longest row", () => {
     expect(lengthBuckets(128)).toEqual([16, 32, 48, 64, 80, 96, 112, 128]);
     expect(lengthBuckets(100)).toEqual([16, 32, 48, 64, 80, 96, 100]);
