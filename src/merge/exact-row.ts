@@ -4,6 +4,7 @@
 
 import type { LowRankStep, MagnitudeStep, ReplaceRowsStep } from "../adapters/edit.ts";
 import type { MatrixLoader } from "../adapters/load-matrix.ts";
+import { norm } from "../core/norm.ts";
 import type { MergeStep } from "./combine/combine-step.ts";
 
 /** Whether a row of the result depends on that row of the base and on the factors only. */
@@ -134,8 +135,7 @@ function rescale(row: Row, step: MagnitudeStep): number {
   const before = values.slice();
   let terms = 0;
   for (const inner of step.inner) terms += applyTo(row, inner);
-  const norm = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
-  const factor = (row.loader.vector(step.magnitude)[row.index] ?? 0) / norm;
+  const factor = (row.loader.vector(step.magnitude)[row.index] ?? 0) / norm(values);
   for (const [column, old] of before.entries()) {
     values[column] = old + step.weight * (factor * (values[column] ?? 0) - old);
     sizes[column] = (sizes[column] ?? 0) * Math.max(1, Math.abs(factor));

@@ -7,8 +7,8 @@ import { describeArchitecture } from "../adapters/architecture/architecture.ts";
 import { scalesWhereTied } from "../adapters/architecture/tied-types.ts";
 import type { ResolvedAdapter } from "../adapters/edit.ts";
 import { openAdapter } from "../adapters/open-adapter.ts";
+import { mayBeCodes } from "../adapters/resolve/quantized.ts";
 import { resolveAdapter } from "../adapters/resolve/resolve.ts";
-import { DTYPE_BITS, isFloatDtype } from "../core/dtype.ts";
 import { UnsupportedError, UsageError } from "../core/errors.ts";
 import type { OptionKinds } from "../core/option-kinds.ts";
 import { escapeText, quote } from "../core/text.ts";
@@ -16,7 +16,7 @@ import type { Model } from "../formats/model.ts";
 import { quantisationKey } from "../formats/model-config.ts";
 import { openModel } from "../formats/open-model.ts";
 import { findFormat } from "../formats/registry.ts";
-import type { FileIdentity, TensorData } from "../formats/tensor-store.ts";
+import type { FileIdentity } from "../formats/tensor-store.ts";
 import { takesDeltas } from "./combine/join-edits.ts";
 import {
   type ChosenMethod,
@@ -129,8 +129,7 @@ const NEEDS_TRANSFORMERS_5 =
 /** Saved after dequantising, with the settings of before: transformers quantises such weights again, or fails. */
 function leftoverQuantisation({ config, path, store }: Model): string[] {
   const key = quantisationKey(config);
-  const isCode = ({ dtype }: TensorData) => !isFloatDtype(dtype) || DTYPE_BITS[dtype] <= 8;
-  if (key === undefined || [...store.tensors.values()].some(isCode)) return [];
+  if (key === undefined || [...store.tensors.values()].some(mayBeCodes)) return [];
   return [
     `${escapeText(path)}: config.json has ${quote(key)}, but no weight is quantised: readers may refuse the result`,
   ];

@@ -59,10 +59,7 @@ export function stageOnnx(
       finishOnnx(final, staged.pathOf);
     },
     flush: () => staged.flush(),
-    readBack: () => {
-      const dataFiles = new Map(layout.files.slice(0, -1).map((file) => [file.name, staged.pathOf(file.name)]));
-      return underOldNames(graph, openParameters(staged.pathOf(name), out, { dataFiles }));
-    },
+    readBack: () => underOldNames(graph, openParameters(staged.pathOf(name), out, { dataFiles: staged.dataFiles })),
     publish: (signal) => staged.publish(signal),
     discard: () => staged.discard(),
   };

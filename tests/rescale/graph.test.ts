@@ -9,7 +9,15 @@ import { OnnxEditor } from "../../src/formats/onnx/editor.ts";
 import { openOnnx } from "../../src/formats/onnx/reader.ts";
 import { writeOnnx } from "../../src/formats/onnx/writer.ts";
 import { intAttribute, valueBytes } from "../formats/onnx/build.ts";
-import { constant, named, type SmallConstant, someRows, turned, writeGraph } from "../merge/onnx/small-graph.ts";
+import {
+  branchNodes,
+  constant,
+  named,
+  type SmallConstant,
+  someRows,
+  turned,
+  writeGraph,
+} from "../merge/onnx/small-graph.ts";
 import { errorOfBuilt } from "../support/errors.ts";
 import { distanceFromPeft, runGraph, unpackGraph } from "../support/onnx-merge.ts";
 import { runCli } from "../support/process.js";
@@ -94,13 +102,7 @@ const tensors = (...more: SmallConstant[]) => [
   constant({ name: "two", shape: [], value: () => 2 }),
   ...more.map(constant),
 ];
-const layer = [
-  named("/q/Gemm", "Gemm", ["x", "q.weight"], "base", intAttribute("transB", 1)),
-  named("/q/A", "MatMul", ["x", "a"], "low"),
-  named("/q/B", "MatMul", ["low", "b"], "high"),
-  named("/q/Mul", "Mul", ["two", "high"], "scaled"),
-  named("/q/Add", "Add", ["scaled", "base"], "sum"),
-];
+const layer = branchNodes("two");
 const end = named("/Identity", "Identity", ["sum"], "y");
 const io = { inputs: [valueBytes("x", 1, [3, 8])], outputs: [valueBytes("y", 1, [3, 6])] };
 const small = (nodes: readonly Uint8Array[], ...more: SmallConstant[]) =>

@@ -201,7 +201,8 @@ function lacksHead(model: Model, input: string, { outputIsStored }: EmbeddingEnd
   return alike.length === 1;
 }
 
-function architecturesOf({ config }: Model): readonly string[] {
+/** Class names that config.json gives; none where it has no list of them. */
+export function architecturesOf({ config }: Pick<Model, "config">): readonly string[] {
   const names = config?.get("architectures");
   return Array.isArray(names) ? names.map(String) : [];
 }

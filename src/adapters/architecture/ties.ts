@@ -45,10 +45,11 @@ function embeddingTie(model: Model, ends: EmbeddingEnds, tie: TiedEmbedding | un
 
 /** The embeddings of the encoder and of the decoder that are `shared`. */
 function sharedNames(input: string, model: Model): string[] {
-  const [, wrapper] = /^(.*\.)?shared\.weight$/.exec(input) ?? ["", undefined];
-  if (!input.endsWith("shared.weight")) return [];
+  const match = /^(.*\.)?shared\.weight$/.exec(input);
+  if (match === null) return [];
+  const [, wrapper = ""] = match;
   const names = [...model.store.tensors.keys()];
-  return SIDES.map((side) => `${wrapper ?? ""}${side}.`)
+  return SIDES.map((side) => `${wrapper}${side}.`)
     .filter((side) => names.some((name) => name.startsWith(side)))
     .map((side) => `${side}embed_tokens.weight`)
     .filter((name) => isSame(input, name, model));

@@ -29,14 +29,8 @@ export function findCopied(entries: readonly PlacedTensor[], size: number): Copi
   }
   const pays = ([file, tensors]: [string, ReadonlySet<PlacedTensor>]) => {
     const bytes = [...tensors].reduce((sum, { tensor }) => sum + tensorBytes(tensor), 0);
-    return (
-      bytes >=
-      LEAST_SHARE *
-        Math.max(
-          size,
-          withFile(file, ({ identity }) => identity.size),
-        )
-    );
+    const fileSize = withFile(file, ({ identity }) => identity.size);
+    return bytes >= LEAST_SHARE * Math.max(size, fileSize);
   };
   const found = [...byFile].find(pays);
   return found && { file: found[0], tensors: found[1] };

@@ -10,6 +10,7 @@ import { DTYPE_BITS, isFloatDtype } from "../../core/dtype.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import type { Model } from "../../formats/model.ts";
 import { quantisationKey } from "../../formats/model-config.ts";
+import type { TensorData } from "../../formats/tensor-store.ts";
 import type { NameFinder } from "./names.ts";
 
 /** Instead of `weight`. */
@@ -48,12 +49,16 @@ export function refuseQuantized(
           `${path}_scale_inv`,
         ];
   const sign = signs.find((name) => (tensor === undefined ? names.find(name).kind !== "none" : tensors.has(name)));
-  const isCode = tensor !== undefined && (!isFloatDtype(tensor.dtype) || DTYPE_BITS[tensor.dtype] <= 8);
-  const packed = isCode && quantisationKey(model.config) !== undefined;
+  const packed = tensor !== undefined && mayBeCodes(tensor) && quantisationKey(model.config) !== undefined;
   if (sign === undefined && !packed) return;
   throw new UnsupportedError("QUANTIZED_BASE", "the weight is quantised, a delta cannot be added to it", {
     file: model.path,
     subject: path,
     hint: "merge into the original weights, then quantise the result",
   });
+}
+
+/** Whether the numbers may stand for others: integers and floats of 8 bits, where config.json says that weights are quantised. */
+export function mayBeCodes({ dtype }: Pick<TensorData, "dtype">): boolean {
+  return !isFloatDtype(dtype) || DTYPE_BITS[dtype] <= 8;
 }

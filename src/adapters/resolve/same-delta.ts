@@ -3,6 +3,7 @@
  * other numbers and the same product.
  */
 
+import { norm } from "../../core/norm.ts";
 import { fillNormal, philoxKey } from "../../core/random.ts";
 import type { LowRankStep, Step } from "../edit.ts";
 import type { MatrixView } from "../matrix.ts";
@@ -41,8 +42,4 @@ function product(view: MatrixView, vector: ArrayLike<number>): Float64Array {
     }
     return sum;
   });
-}
-
-function norm(values: Float64Array): number {
-  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0));
 }

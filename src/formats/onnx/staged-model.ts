@@ -55,6 +55,11 @@ export class StagedModel {
     return staged.path;
   };
 
+  /** Paths of the staged data files by the names that the model has for them, for whoever reads it back. */
+  get dataFiles(): ReadonlyMap<string, string> {
+    return new Map([...this.#stages].slice(0, -1).map(([name, { path }]) => [name, path]));
+  }
+
   /** Makes everything durable; all bytes and checksums must be written, reads may go on. */
   async flush(): Promise<void> {
     for (const { stage } of this.#stages.values()) await stage.flush();

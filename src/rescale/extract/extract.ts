@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import type { AdapterModule } from "../../adapters/adapter.ts";
 import { describeArchitecture } from "../../adapters/architecture/architecture.ts";
+import { architecturesOf } from "../../adapters/architecture/tied-embedding.ts";
 import { fullName } from "../../adapters/full-name.ts";
 import { type PeftContent, planPeft, writePeft } from "../../adapters/layouts/peft/write.ts";
 import { factorTensors } from "../../adapters/low-rank/factor-job.ts";
@@ -126,10 +127,9 @@ function describe(
 }
 
 /** What PEFT asks of a model with this head. */
-function taskOf({ model: { config } }: Side): JsonObject {
-  const architectures = config?.get("architectures");
-  const [name]: readonly JsonValue[] = Array.isArray(architectures) ? architectures : [];
-  const isCausal = typeof name === "string" && /(?:ForCausalLM|LMHeadModel)$/.test(name);
+function taskOf({ model }: Side): JsonObject {
+  const [name = ""] = architecturesOf(model);
+  const isCausal = /(?:ForCausalLM|LMHeadModel)$/.test(name);
   return isCausal ? new Map<string, JsonValue>([["task_type", "CAUSAL_LM"]]) : new Map();
 }
 

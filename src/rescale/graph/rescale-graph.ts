@@ -63,7 +63,7 @@ export async function rescaleGraph(options: RescaleOptions): Promise<RescaleRepo
   const staged = stageModel(out, layout, { overwrite: options.overwrite ?? false, inputs: store.files });
   const { written, roundings } = await publishStage(staged, { inputs: store.files, signal: options.signal }, () => {
     const roundings = writeGraph(layout, edited, staged);
-    const written = describeModules(plans, readBack(layout, staged, options), roundings);
+    const written = describeModules(plans, readBack(staged, out), roundings);
     assertScales(written, options);
     return { written, roundings };
   });
@@ -75,9 +75,8 @@ export async function rescaleGraph(options: RescaleOptions): Promise<RescaleRepo
 }
 
 /** The adapter as a reader of the staged files sees it, in the order of the plan. */
-function readBack(layout: OnnxLayout, staged: StagedModel, { out }: RescaleOptions): AdapterModule[] {
-  const dataFiles = new Map(layout.files.slice(0, -1).map(({ name }) => [name, staged.pathOf(name)]));
-  const { graph } = openParameters(staged.pathOf(basename(out)), out, { dataFiles });
+function readBack(staged: StagedModel, out: string): AdapterModule[] {
+  const { graph } = openParameters(staged.pathOf(basename(out)), out, { dataFiles: staged.dataFiles });
   return findBranches(graph)
     .filter(holdsFactors)
     .map((branch) => moduleOf(branch, out));

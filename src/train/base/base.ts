@@ -68,3 +68,8 @@ export interface Base {
   /** Finished, escaped lines. */
   readonly warnings: readonly string[];
 }
+
+/** Whether one end of the embedding is trained whole: the table, or the output head. */
+export function hasWholeEnd(layers: readonly BaseLayer[], isWhole: (module: string) => boolean): boolean {
+  return layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && isWhole(module));
+}

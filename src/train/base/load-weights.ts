@@ -18,7 +18,7 @@ export function loadWeights(tensors: ReadonlyMap<string, TensorData>): Map<strin
 }
 
 /**
- * The matrices that `stored` has in 16 bits, in f16; the rest as it is.
+ * The matrices that `stored` has, and in 16 bits, in f16; the rest as it is.
  *
  * @param loaded in f32
  */

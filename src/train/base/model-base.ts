@@ -13,7 +13,7 @@ import { buildModel } from "../../models/build-model.ts";
 import { describeModel } from "../../models/describe-model.ts";
 import type { ModelDescription } from "../../models/description.ts";
 import { expectedTensors } from "../../models/tensors.ts";
-import type { Base, BaseLayer } from "./base.ts";
+import { type Base, type BaseLayer, hasWholeEnd } from "./base.ts";
 import { loadWeights, narrowWeights } from "./load-weights.ts";
 import { declareTokenInputs } from "./token-inputs.ts";
 
@@ -52,8 +52,7 @@ export async function openModelBase(path: string): Promise<Base> {
     },
     namelessBecause: undefined,
     separate: (isWhole) => {
-      const isEnd = layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && isWhole(module));
-      if (!isEnd || lookup(head.weight) !== lookup(embedding.weight)) return;
+      if (!hasWholeEnd(layers, isWhole) || lookup(head.weight) !== lookup(embedding.weight)) return;
       ownHead = head.weight;
       weights = new Map([...weights, [ownHead, { ...lookup(embedding.weight), name: ownHead }]]);
     },
@@ -61,10 +60,7 @@ export async function openModelBase(path: string): Promise<Base> {
       weights = loadWeights(weights);
     },
     narrow: (isKept) => {
-      const narrowed = narrowWeights(weights, model.store.tensors);
-      weights = new Map(
-        Array.from(weights, ([name, tensor]) => [name, isKept(name) ? tensor : (narrowed.get(name) ?? tensor)]),
-      );
+      weights = narrowWeights(weights, new Map([...model.store.tensors].filter(([name]) => !isKept(name))));
     },
     vocabulary: description.vocabulary,
     maxLength: description.maxPositions,

@@ -5,12 +5,12 @@ import { convert, merge, verify } from "lora-tool";
 import { describe, expect, test } from "vitest";
 import { readTensorBytes } from "../../../src/formats/byte-source.ts";
 import { openOnnx } from "../../../src/formats/onnx/reader.ts";
-import { intAttribute, valueBytes } from "../../formats/onnx/build.ts";
+import { valueBytes } from "../../formats/onnx/build.ts";
 import { errorOfBuilt } from "../../support/errors.ts";
 import { adaptersOf, distanceFromPeft, runGraph, unpackGraph } from "../../support/onnx-merge.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { writeAdapter, writeTensors } from "../small-model.ts";
-import { constant, named, someRows, turned, writeGraph } from "./small-graph.ts";
+import { branchNodes, constant, named, someRows, turned, writeGraph } from "./small-graph.ts";
 
 const UNMERGED = [
   ["conv2d", "unmerged-torchscript"],
@@ -166,13 +166,7 @@ describe("branches", () => {
     constant({ name: "b", shape: [2, 6] }),
     constant({ name: "half", shape: [], value: () => 0.5 }),
   ];
-  const layer = [
-    named("/q/Gemm", "Gemm", ["x", "q.weight"], "base", intAttribute("transB", 1)),
-    named("/q/A", "MatMul", ["x", "a"], "low"),
-    named("/q/B", "MatMul", ["low", "b"], "high"),
-    named("/q/Mul", "Mul", ["half", "high"], "scaled"),
-    named("/q/Add", "Add", ["scaled", "base"], "sum"),
-  ];
+  const layer = branchNodes("half");
   const io = { inputs: [valueBytes("x", 1, [3, 8])], outputs: [valueBytes("y", 1, [3, 6])] };
 
   test("a layer that something reads without its branch is refused", async () => {

@@ -8,6 +8,7 @@ import { DTYPE_ELEMENT_TYPES } from "../../../src/formats/onnx/element-type.ts";
 import {
   type Bytes,
   concat,
+  intAttribute,
   type ModelParts,
   modelBytes,
   nodeBytes,
@@ -52,6 +53,17 @@ export function named(
   ...attributes: Bytes[]
 ): Bytes {
   return concat(nodeBytes(opType, inputs, [output], ...attributes), sub(3, name));
+}
+
+/** x → base + scale · (x · a) · b: the constants `q.weight` [6, 8], `a` [8, 2], `b` [2, 6], and one that is the scale. */
+export function branchNodes(scale: string): readonly Bytes[] {
+  return [
+    named("/q/Gemm", "Gemm", ["x", "q.weight"], "base", intAttribute("transB", 1)),
+    named("/q/A", "MatMul", ["x", "a"], "low"),
+    named("/q/B", "MatMul", ["low", "b"], "high"),
+    named("/q/Mul", "Mul", [scale, "high"], "scaled"),
+    named("/q/Add", "Add", ["scaled", "base"], "sum"),
+  ];
 }
 
 /** Writes a model; returns its path. */

@@ -2,7 +2,8 @@
  * A LoRA adapter of llama.cpp (GGUF with `general.type` adapter) into an `Adapter`.
  *
  * `<tensor of the base>.lora_a` [rank, in], `.lora_b` [out, rank], as llama.cpp runs them on its own [out, in] weights;
- * `token_embd.weight.lora_a` is [tokens, rank]; experts lie one after the other, as modules of their own here. Scale alpha / rank; an alpha of 0, or none, is a scale of 1.
+ * `token_embd.weight.lora_a` is [tokens, rank]; experts lie one after the other, as modules of their own here. Scale
+ * alpha / rank; an alpha of 0, or none, is a scale of 1.
  */
 
 import { FormatError } from "../../../core/errors.ts";

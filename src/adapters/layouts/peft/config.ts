@@ -2,7 +2,8 @@
  * adapter_config.json into what the tensors need: the type of the adapter, its ranks and alphas by module, its convention.
  *
  * Settings and their meaning: PEFT 0.21.2 (`LoraConfig`, `AdaLoraConfig`, `LoHaConfig`, `LoKrConfig`, `IA3Config`,
- * `VeraConfig`, `TrainableTokensConfig`, `LNTuningConfig`). Every setting is checked; what is unknown or not supported is refused (`unsupported.ts`).
+ * `VeraConfig`, `TrainableTokensConfig`, `LNTuningConfig`). Every setting is checked; what is unknown or not supported is
+ * refused (`unsupported.ts`).
  */
 
 import type { JsonObject } from "../../../core/json.ts";

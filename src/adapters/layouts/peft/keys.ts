@@ -2,7 +2,8 @@
  * What a tensor of a PEFT file is, from its name alone (PEFT 0.21.2 `save_and_load.py`, and raw state dicts).
  *
  * `base_model.model.` + path of the module + what it is. Inside the path: `base_layer` (a wrapped module), `token_adapter`,
- * `modules_to_save.<adapter>`, `ln_tuning_layers` with the adapter in raw state dicts only; after the factor's name: the name of the adapter, in raw state dicts only.
+ * `modules_to_save.<adapter>`, `ln_tuning_layers` with the adapter in raw state dicts only; after the factor's name: the name
+ * of the adapter, in raw state dicts only.
  */
 
 import { PRODUCT_FACTORS } from "../product-factors.ts";

@@ -25,6 +25,7 @@ import { wrapperOf, writePeftModule } from "./written-module.ts";
 import { parameterTensors } from "./written-parameters.ts";
 import { loraSettings } from "./written-settings.ts";
 import { isTokensOnly, writeTokens } from "./written-tokens.ts";
+import type { WrittenTensors } from "./written-type.ts";
 import { isWholeOnly, writeWhole } from "./written-whole.ts";
 
 export const PEFT_WEIGHTS_NAME = "adapter_model.safetensors";
@@ -60,16 +61,16 @@ export function planPeft(content: PeftContent, { settings = new Map() }: PeftWri
 }
 
 /** What has no factors, under the type that PEFT has for it: its LoRA does not load without a target. */
-function writeUntargeted({ modules, overrides = [], tokenRows = [], baseModel }: PeftContent): PeftTensors | undefined {
+function writeUntargeted({
+  modules,
+  overrides = [],
+  tokenRows = [],
+  baseModel,
+}: PeftContent): WrittenTensors | undefined {
   if (modules.length > 0) return undefined;
   if (isTokensOnly({ overrides, tokenRows })) return writeTokens(tokenRows, baseModel);
   if (isWholeOnly({ overrides, tokenRows })) return writeWhole(overrides, baseModel);
   return undefined;
-}
-
-interface PeftTensors {
-  readonly tensors: readonly OutputTensor[];
-  readonly settings: JsonObject;
 }
 
 function peftFolder(tensors: readonly OutputTensor[], settings: JsonObject): AdapterOutput {

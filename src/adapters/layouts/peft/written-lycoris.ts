@@ -4,7 +4,7 @@
  */
 
 import { UnsupportedError } from "../../../core/errors.ts";
-import type { JsonObject, JsonValue } from "../../../core/json.ts";
+import type { JsonObject } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import type { TensorData } from "../../../formats/tensor-store.ts";
 import type { Adapter, AdapterModule, Delta } from "../../adapter.ts";
@@ -13,8 +13,9 @@ import { mostCommon } from "../../output/common-scale.ts";
 import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
 import { effectiveScale } from "../../scale.ts";
 import { lokrSizes } from "./lokr-sizes.ts";
-import { parameterTensors, type WrittenParameters } from "./written-parameters.ts";
+import { parameterTensors } from "./written-parameters.ts";
 import { scalePattern } from "./written-settings.ts";
+import { typeSettings, type WrittenTensors } from "./written-type.ts";
 
 export interface LohaModule extends AdapterModule {
   readonly delta: Extract<Delta, { kind: "loha" }>;
@@ -22,11 +23,6 @@ export interface LohaModule extends AdapterModule {
 
 export interface LokrModule extends AdapterModule {
   readonly delta: Extract<Delta, { kind: "lokr" }>;
-}
-
-export interface WrittenLycoris {
-  readonly tensors: readonly OutputTensor[];
-  readonly settings: JsonObject;
 }
 
 /** Whether PEFT's LoHa can hold all of them. */
@@ -40,7 +36,7 @@ export function isLokr(modules: readonly AdapterModule[]): modules is readonly L
 }
 
 /** @throws {UnsupportedError} UNSUPPORTED_ADAPTER for a scale below 0, biases and token rows */
-export function writeLoha(modules: readonly LohaModule[], adapter: Adapter): WrittenLycoris {
+export function writeLoha(modules: readonly LohaModule[], adapter: Adapter): WrittenTensors {
   const withCores = modules.some(({ delta }) => delta.t1 !== undefined);
   const whole = wholeModules("LoHa", adapter);
   const more: JsonObject = new Map([["use_effective_conv2d", withCores], ...whole.settings]);
@@ -54,7 +50,7 @@ export function writeLoha(modules: readonly LohaModule[], adapter: Adapter): Wri
  * @throws {UnsupportedError} UNSUPPORTED_ADAPTER for factors of sizes that PEFT would not choose, a scale below 0, biases and
  *   token rows
  */
-export function writeLokr(modules: readonly LokrModule[], adapter: Adapter): WrittenLycoris {
+export function writeLokr(modules: readonly LokrModule[], adapter: Adapter): WrittenTensors {
   const { ranks, settings } = lokrSizes(modules);
   const whole = wholeModules("LoKr", adapter);
   const more: JsonObject = new Map([...settings, ...whole.settings]);
@@ -67,7 +63,7 @@ export function writeLokr(modules: readonly LokrModule[], adapter: Adapter): Wri
 }
 
 /** `modules_to_save`: all that these types have beside their factors. */
-function wholeModules(type: string, adapter: Adapter): WrittenParameters {
+function wholeModules(type: string, adapter: Adapter): WrittenTensors {
   const written = parameterTensors(adapter);
   for (const key of ["bias", "trainable_token_indices"]) {
     if (!written.settings.has(key)) continue;
@@ -97,11 +93,7 @@ function settingsOf(
   }));
   const rank = mostCommon(written.map((module) => module.rank)) ?? 8;
   const alpha = mostCommon(written.map((module) => module.alpha)) ?? 8;
-  return new Map<string, JsonValue>([
-    ["peft_type", type],
-    ["task_type", null],
-    ["base_model_name_or_path", baseModel ?? null],
-    ["inference_mode", true],
+  return typeSettings(type, baseModel, [
     ["r", rank],
     ["alpha", alpha],
     ["rank_dropout", 0],

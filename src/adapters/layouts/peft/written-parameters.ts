@@ -3,22 +3,18 @@
  * rows as `<embedding>.token_adapter.trainable_tokens_delta`.
  */
 
-import type { JsonObject, JsonValue } from "../../../core/json.ts";
+import type { JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
-import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+import { copyOf } from "../../output/output-tensor.ts";
 import { parameterName, splitParameterName } from "./entries.ts";
 import type { PeftContent } from "./write.ts";
-
-export interface WrittenParameters {
-  readonly tensors: readonly OutputTensor[];
-  readonly settings: JsonObject;
-}
+import type { WrittenTensors } from "./written-type.ts";
 
 export function parameterTensors({
   modules,
   overrides = [],
   tokenRows = [],
-}: Pick<PeftContent, "modules" | "overrides" | "tokenRows">): WrittenParameters {
+}: Pick<PeftContent, "modules" | "overrides" | "tokenRows">): WrittenTensors {
   const adapted = new Set(modules.map(({ name }) => name));
   const parts = overrides.map(({ name, value }) => ({ ...splitParameterName(name), value }));
   const saved = new Set(parts.flatMap(({ module, parameter }) => (parameter === "bias" ? [] : [module])));

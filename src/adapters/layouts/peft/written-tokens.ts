@@ -4,10 +4,10 @@
  */
 
 import { UnsupportedError } from "../../../core/errors.ts";
-import type { JsonObject, JsonValue } from "../../../core/json.ts";
 import { compareCodePoints } from "../../../core/text.ts";
 import type { Adapter, TokenRows } from "../../adapter.ts";
-import { copyOf, type OutputTensor } from "../../output/output-tensor.ts";
+import { copyOf } from "../../output/output-tensor.ts";
+import { typeSettings, type WrittenTensors } from "./written-type.ts";
 
 /** Whether an adapter without factors is rows alone. */
 export function isTokensOnly({ overrides, tokenRows }: Pick<Adapter, "overrides" | "tokenRows">): boolean {
@@ -15,10 +15,7 @@ export function isTokensOnly({ overrides, tokenRows }: Pick<Adapter, "overrides"
 }
 
 /** @throws {UnsupportedError} UNSUPPORTED_ADAPTER where embeddings have rows of different tokens: PEFT has one list for all */
-export function writeTokens(
-  rows: readonly TokenRows[],
-  baseModel: string | undefined,
-): { readonly tensors: readonly OutputTensor[]; readonly settings: JsonObject } {
+export function writeTokens(rows: readonly TokenRows[], baseModel: string | undefined): WrittenTensors {
   const indices = rows[0]?.indices ?? [];
   const other = rows.find((entry) => entry.indices.join() !== indices.join());
   if (other !== undefined) {
@@ -26,11 +23,7 @@ export function writeTokens(
       subject: other.name,
     });
   }
-  const settings = new Map<string, JsonValue>([
-    ["peft_type", "TRAINABLE_TOKENS"],
-    ["task_type", null],
-    ["base_model_name_or_path", baseModel ?? null],
-    ["inference_mode", true],
+  const settings = typeSettings("TRAINABLE_TOKENS", baseModel, [
     ["init_weights", true],
     ["target_modules", rows.map(({ name }) => name).sort(compareCodePoints)],
     ["token_indices", indices],

@@ -3,7 +3,8 @@
  *
  * A constant that several layers share is one parameter for each of them (tied weights, and equal values that exporters
  * store once). The path comes from the value's own name or, where an exporter made that up or shared it, from the module
- * that the node was traced from, or else from the bias that is added to its result. Two constants for one path are never guessed between: neither gets it.
+ * that the node was traced from, or else from the bias that is added to its result. Two constants for one path are never
+ * guessed between: neither gets it.
  */
 
 import { parentPath } from "../../../core/text.ts";

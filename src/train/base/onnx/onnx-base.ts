@@ -23,7 +23,7 @@ import { GraphBuilder } from "../../../graph/builder.ts";
 import type { Value } from "../../../graph/call.ts";
 import { pruneGraph } from "../../../graph/prune.ts";
 import type { AdaptLayer } from "../../../models/build/layer-builder.ts";
-import type { Base, FixedSizes, Forward } from "../base.ts";
+import { type Base, type FixedSizes, type Forward, hasWholeEnd } from "../base.ts";
 import { loadWeights } from "../load-weights.ts";
 import { declareTokenInputs } from "../token-inputs.ts";
 import { buildForward } from "./forward-pass.ts";
@@ -114,9 +114,8 @@ class OnnxBase implements Base {
     this.#parameterNames = new Map(
       Array.from(this.#parameterNames, ([weight, parameter]) => [own.get(weight) ?? weight, parameter]),
     );
-    const isEnd = this.layers.some(({ module, isHead, kind }) => (isHead || kind === "embedding") && isWhole(module));
     const shared = this.layers.find(({ isShared }) => isShared);
-    if (!isEnd || shared === undefined) return;
+    if (!hasWholeEnd(this.layers, isWhole) || shared === undefined) return;
     throw new UnsupportedError(
       "UNSUPPORTED_MODEL",
       "embedding and head share one constant, which cannot be trained for one",
